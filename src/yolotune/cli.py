@@ -1,0 +1,115 @@
+"""Commands: parse, call, print. No logic.
+
+Flags are the guide's; an underscore serves for a hyphen. Trailing `key=value` pairs are fixed Ultralytics arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from yolotune.errors import UserError, YolotuneError
+from yolotune.flags import takes_study
+
+if TYPE_CHECKING:
+    from yolotune.study import Study
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Finds the hyperparameters that train the best YOLO11 segmentation model on your data.",
+)
+WORD_SETTINGS = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+Folder = Annotated[Path, typer.Argument(help="Folder of a study, such as runs/tune/study.", show_default=False)]
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps sub-commands even while there is one."""
+
+
+@app.command(context_settings=WORD_SETTINGS)
+@takes_study
+def run(study: Study) -> None:
+    """Search: check everything, then train trial after trial.
+
+    Example: yolotune run --data path/to/data.yaml --project my_project --concurrent 2 imgsz=320
+    """
+    import yolotune
+    from yolotune.progress import Lines, print_result
+
+    print_result(yolotune.run(study, Lines()))
+
+
+@app.command(context_settings=WORD_SETTINGS)
+@takes_study
+def check(study: Study) -> None:
+    """Say everything that is wrong with study, space, points, dataset, weights, resources and storage."""
+    from yolotune.check import check as check_study
+    from yolotune.progress import print_plan
+
+    print_plan(check_study(study), study.folder())
+
+
+@app.command(context_settings=WORD_SETTINGS)
+@takes_study
+def init(study: Study, output: Annotated[Path, typer.Option(help="File to write.")] = Path("study.yaml")) -> None:
+    """Write a commented study file to edit, then: yolotune run study.yaml."""
+    from yolotune.template import write_study_file
+
+    write_study_file(study, output)
+    print(f"Written: {output}. Edit it, then: yolotune run {output}")
+
+
+@app.command()
+def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """Print the best hyperparameters of a study, running or ended."""
+    from yolotune.progress import best_lines
+    from yolotune.record import read_study
+
+    record = read_study(folder)
+    if as_json:
+        found = record.best
+        print(json.dumps({"trial": found.number, "value": found.value, "point": found.point} if found else None))
+    else:
+        print("\n".join(best_lines(record)))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the made dataset and the study go.")] = Path("runs/demo"),
+) -> None:
+    """Make a small dataset of shapes and run a whole study on it: no data, network, GPU or account needed."""
+    import yolotune
+    from yolotune.demo import demo_study
+    from yolotune.progress import Lines, print_result
+
+    print_result(yolotune.run(demo_study(folder), Lines()))
+
+
+def main() -> None:
+    """Entry point of `yolotune`; the script `tune_yolo11_seg.py` calls it too."""
+    sys.exit(_exit_code(app, sys.argv[1:]))
+
+
+def _exit_code(command: Any, arguments: list[str]) -> int:
+    """Runs a command line and returns its exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        command(args=arguments, prog_name="yolotune", standalone_mode=True)
+    except UserError as error:
+        print("\n".join(f"error: {problem}" for problem in error.problems), file=sys.stderr)
+        return 2
+    except YolotuneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0

@@ -1,0 +1,140 @@
+"""The flags of a study, one table for every command that takes one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from yolotune.errors import fail
+
+if TYPE_CHECKING:
+    from yolotune.study import Study
+
+
+class Flag(NamedTuple):
+    """A flag: its name with underscores, its type, its help, and the field of `Study` it fills (dots for nesting)."""
+
+    name: str
+    kind: Any
+    help: str
+    field: str = ""
+
+
+PANELS: dict[str, tuple[Flag, ...]] = {
+    "Study": (
+        Flag("data", str, "data.yaml of the dataset."),
+        Flag("model", str, "Weights (.pt) or architecture (.yaml). (yolo11n-seg.pt)"),
+        Flag("project", str, "Folder below runs/tune, and the W&B project."),
+        Flag("name", str, "Name of the study and its folder. (study)"),
+        Flag("exist_ok", bool, "Use the folder even if it exists."),
+        Flag("concurrent", int, "Trials at the same time. (1)"),
+        Flag("num_samples", int, "Number of trials, initial points included. (50)"),
+        Flag("epochs", int, "Epochs of a trial that nothing stops. (250)"),
+        Flag("imgsz", int, "Image size in pixels. (640)"),
+        Flag("seed", int, "Seed of the search and of every training. (0)"),
+    ),
+    "Resources": (
+        Flag("gpus", float, "GPUs of the study; a trial gets gpus/concurrent. (all)"),
+        Flag("cpus", int, "CPU cores of the study; a trial gets cpus/concurrent. (all)"),
+        Flag("device", str, "cpu, or the GPUs the study may use: 0 or 0,1."),
+    ),
+    "Search": (
+        Flag("preset", str, "yolo11-seg, guide or none. (yolo11-seg)"),
+        Flag("space", str, "YAML file of the search space."),
+        Flag("points", list[str], "YAML file of initial points; repeatable."),
+        Flag("objective", str, "Metric that is searched. (metrics/F1(M))"),
+        Flag("mode", str, "max or min. (known from the objective)"),
+        Flag("search", str, "tpe, random or grid. (tpe)"),
+    ),
+    "Early stopping": (
+        Flag("grace_period", float, "Epochs before the first rung; below 1 a share. (0.1)", "asha.grace_period"),
+        Flag("reduction_factor", float, "At each rung the best 1/factor go on. (2)", "asha.reduction_factor"),
+        Flag("brackets", int, "Brackets of ASHA. (1)", "asha.brackets"),
+        Flag("no_asha", bool, "No early stopping against other trials.", "asha"),
+        Flag("plateau_metric", str, "What is watched. (train_seg_metrics/F1)", "plateau.metric"),
+        Flag("plateau_std", float, "The guide's rule: stop below this standard deviation.", "plateau.std"),
+        Flag("plateau_num_results", int, "Window in epochs. (5)", "plateau.num_results"),
+        Flag("plateau_grace_period", float, "Epochs before it may stop a trial. (0.1)", "plateau.grace_period"),
+        Flag("no_plateau", bool, "No early stopping of converged trials.", "plateau"),
+    ),
+}
+FLAGS = {flag.name: flag for flags in PANELS.values() for flag in flags}
+
+WORDS = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[STUDY.yaml] [KEY=VALUE]...", help="A study file, and fixed Ultralytics arguments."),
+]
+
+
+def takes_study(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the flags of a study; it is called with the `Study` they make, and with options of its own."""
+    written = list(inspect.signature(command).parameters.values())[1:]  # without the study
+    own = [parameter.replace(annotation=eval(parameter.annotation, command.__globals__)) for parameter in written]
+
+    @functools.wraps(command)
+    def parsed(**given: Any) -> None:
+        others = {parameter.name: given.pop(parameter.name) for parameter in own}
+        command(make_study(given.pop("words") or [], given), **others)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("words", keyword, default=None, annotation=WORDS)]
+    for panel, flags in PANELS.items():
+        for flag in flags:
+            option = typer.Option(f"--{flag.name.replace('_', '-')}", help=flag.help, rich_help_panel=panel, show_default=False)
+            unset, kind = (False, bool) if flag.kind is bool else (None, flag.kind | None)
+            parameters.append(inspect.Parameter(flag.name, keyword, default=unset, annotation=Annotated[kind, option]))
+    parameters += [parameter.replace(kind=keyword) for parameter in own]
+    parsed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}  # what typer reads
+    return parsed
+
+
+def make_study(words: list[str], given: dict[str, Any]) -> Study:
+    """Returns the study that a command line describes.
+
+    Args:
+        words: A study file and `key=value` pairs, in any order.
+        given: Values by flag; None or False where a flag was not given.
+
+    Raises:
+        UserError: Words that are neither, or anything wrong with the study itself.
+    """
+    from yolotune.study import FLAG_FIELDS, load_study
+
+    files = [word for word in words if "=" not in word]
+    if len(files) > 1:
+        raise fail(" ".join(files), "one study file at most, and KEY=VALUE pairs.", "remove the others.")
+    flags: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None or value is False or value == []:
+            continue
+        head, _, inner = (FLAGS[name].field or name).partition(".")
+        if name.startswith("no_"):
+            flags[head] = None
+        elif inner:
+            if flags.get(head, {}) is None:
+                raise fail(f"--{name.replace('_', '-')}", f"given together with --no-{head}.", "leave one of them out.")
+            flags.setdefault(head, {})[inner] = value
+        else:
+            flags[head] = value
+    if given.get("plateau_std") is not None:
+        flags["plateau"]["rule"] = "std"  # the flag is the guide's, and so is the rule it belongs to
+    pairs = dict(_pair(word) for word in words if "=" in word)
+    for key in FLAG_FIELDS & pairs.keys():
+        flags.setdefault(key, pairs.pop(key))
+    if pairs:
+        flags["train"] = pairs
+    return load_study(Path(files[0]) if files else None, flags)
+
+
+def _pair(word: str) -> tuple[str, Any]:
+    """Reads `imgsz=320` or `cache=disk` as YAML would."""
+    from yolotune.yamlio import parse_yaml
+
+    key, _, text = word.partition("=")
+    return key, parse_yaml(text, word) if text else ""

@@ -1,0 +1,128 @@
+"""What a study says on the terminal: a line per event."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from yolotune.engine import Plan
+from yolotune.record import Ending, StudyRecord, Verdict
+from yolotune.space import Point
+
+STYLES = {
+    Verdict.COMPLETED: "green",
+    Verdict.PLATEAUED: "cyan",
+    Verdict.PRUNED: "yellow",
+    Verdict.INTERRUPTED: "magenta",
+}
+
+
+class Lines:
+    """Tells a listener's events as lines, coloured on a terminal and plain elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._began = time.monotonic()
+        self._best: float | None = None
+        self._metric = ""
+
+    def study_started(self, folder: Path, plan: Plan) -> None:
+        self._metric = plan.study.objective
+        for line in plan_lines(plan):
+            self._say(line)
+        self._say(f"Study in {_short(folder)}. Ctrl-C ends it in good order.")
+
+    def trial_started(self, number: int, point: Point) -> None:
+        self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
+
+    def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
+        """Epochs are in the record; a line for each would drown the rest."""
+
+    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
+        shown = "no value" if value is None else f"{self._metric} {value:.4f}"
+        style = STYLES.get(ending.verdict, "red")
+        mark = " [bold]best so far[/]" if best else ""
+        self._say(f"{self._clock()} trial {number:>3} [{style}]{ending.verdict:<11}[/] {shown}{mark} [dim]({ending.reason})[/]")
+
+    def interrupted(self) -> None:
+        self._say("Stopping: running trials end after this epoch. Once more Ctrl-C stops at once.")
+
+    def _clock(self) -> str:
+        seconds = int(time.monotonic() - self._began)
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+    def _say(self, line: str) -> None:
+        self._console.print(line)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Returns in words what a plan will do."""
+    study, data, resources = plan.study, plan.dataset, plan.resources
+    place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
+    lines = [
+        f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {data.nc} classes",
+        f"Search  {study.num_samples} trials of up to {study.epochs} epochs, {len(study.domains)} hyperparameters, "
+        f"{study.search}, {len(plan.points)} initial points (trial 0: Ultralytics' defaults)",
+        f"Trial   {plan.model} at {study.fixed['imgsz']} px, {study.concurrent} at a time, "
+        f"{resources.cpu_share:.3g} cores and {place} each",
+    ]
+    rules = []
+    if study.asha:
+        rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}")
+    if study.plateau:
+        rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
+    lines.append(f"Stop    {' and '.join(rules) or 'nothing early'}")
+    return lines + [f"[yellow]Note[/]    {note}" for note in plan.notes]
+
+
+def print_plan(plan: Plan, folder: Path) -> None:
+    """Prints the outcome of `check`."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in plan_lines(plan):
+        console.print(line)
+    console.print(f"[green]Ready.[/] The study would be kept in {_short(folder)}.")
+
+
+def print_result(record: StudyRecord) -> None:
+    """Prints the table of trials, the best point, and what to type next."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, side in (("trial", "right"), ("verdict", "left"), ("epochs", "right"), ("best epoch", "right"), ("value", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for trial in record.trials:
+        value = "" if trial.value is None else f"{trial.value:.4f}"
+        row = (str(trial.number), str(trial.verdict), str(len(trial.epochs)), str(trial.best_epoch or ""), value)
+        table.add_row(*row, style="bold" if trial is record.best else None)
+    console.print(table)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(record.verdicts.items()))
+    console.print(f"{len(record.trials)} trials: {counts}; {record.epochs_trained} epochs trained.")
+    for line in best_lines(record):
+        console.print(line, markup=False)
+
+
+def best_lines(record: StudyRecord) -> list[str]:
+    """Returns the best point of a study as lines: what it is, against the defaults, and what to type next."""
+    best = record.best
+    if best is None:
+        return ["No trial has a value yet."]
+    lines = [f"Best: trial {best.number}, {record.settings['objective']} {best.value:.4f} at epoch {best.best_epoch}."]
+    defaults = record.trials[0].value
+    if best.number and defaults is not None and best.value is not None:
+        lines.append(f"Ultralytics' defaults (trial 0): {defaults:.4f}, a difference of {best.value - defaults:+.4f}.")
+    elif not best.number:
+        lines.append("That is trial 0: the search has not beaten Ultralytics' defaults.")
+    width = max(len(name) for name in best.point)
+    lines += [f"  {name:<{width}}  {value:.6g}" if isinstance(value, float) else f"  {name:<{width}}  {value}" for name, value in best.point.items()]
+    folder = _short(record.folder)
+    lines.append(f"Weights: {folder / best.weights.relative_to(record.folder)}")
+    lines.append(f"Train:   yolo segment train cfg={folder}/best.yaml data={record.settings['data']}")
+    return lines
+
+
+def _short(path: Path) -> Path:
+    """Returns a path relative to the current folder where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

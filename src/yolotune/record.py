@@ -1,0 +1,291 @@
+"""The folder of a study: the only truth about it, written by the driver as things happen.
+
+    study.yaml  environment.json  trials/0007/{point.yaml, epochs.jsonl, verdict.yaml, ...}  best.yaml
+
+YAML is written to a temporary name, synced and renamed; `epochs.jsonl` is appended to, and a torn last line is dropped
+when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from yolotune.errors import fail
+from yolotune.metrics import best_epoch, better
+from yolotune.space import Point
+from yolotune.yamlio import read_yaml, write_atomic, write_yaml
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    """Why a trial ended."""
+
+    COMPLETED = "completed"  # all its epochs
+    PRUNED = "pruned"  # ASHA: worse than its peers at a rung
+    PLATEAUED = "plateaued"  # converged
+    DIVERGED = "diverged"  # NaN or Inf
+    OOM = "oom"  # out of memory
+    FAILED = "failed"  # an error
+    INTERRUPTED = "interrupted"  # the study was stopped
+
+
+#: The trial's value stands, and the searcher may learn from it.
+FINISHED = frozenset({Verdict.COMPLETED, Verdict.PLATEAUED, Verdict.PRUNED})
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A verdict and its reason in words."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as it stands in the record.
+
+    Attributes:
+        number: From 0, in the order of suggestion.
+        folder: `trials/0007`.
+        point: Hyperparameters, flat.
+        epochs: One flat map per epoch, in order.
+        ending: None while it runs.
+        effective: Arguments that became something else than the point or the study said.
+    """
+
+    number: int
+    folder: Path
+    point: Point
+    epochs: list[dict[str, Any]]
+    ending: Ending | None
+    best_epoch: int | None
+    value: float | None
+    effective: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        """`best.pt`, the weights of the best epoch."""
+        return self.folder / "weights" / "best.pt"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.ending.verdict if self.ending else None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as it stands in the record; what `yolotune.run` returns."""
+
+    folder: Path
+    settings: dict[str, Any]
+    trials: list[TrialRecord]
+
+    @property
+    def metric(self) -> str:
+        """The objective by the record's name."""
+        return str(self.settings["metric"])
+
+    @property
+    def mode(self) -> str:
+        return str(self.settings["direction"])
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The trial with the best value; None as long as no trial has one."""
+        best: TrialRecord | None = None
+        for trial in self.trials:
+            if trial.value is not None and better(trial.value, best.value if best else None, self.mode):
+                best = trial
+        return best
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many trials ended how; running ones under `running`."""
+        return dict(Counter(str(trial.verdict or "running") for trial in self.trials))
+
+    @property
+    def epochs_trained(self) -> int:
+        return sum(len(trial.epochs) for trial in self.trials)
+
+    def frame(self) -> pandas.DataFrame:
+        """Returns all epoch reports as one table: a row per epoch, `trial` and `epoch` first."""
+        import pandas
+
+        return pandas.DataFrame([{"trial": trial.number, **row} for trial in self.trials for row in trial.epochs])
+
+
+class Record:
+    """The writing side of a study's folder, held by the driver alone."""
+
+    def __init__(self, folder: Path, *, metric: str, mode: str) -> None:
+        self.folder = folder
+        self._metric = metric
+        self._mode = mode
+        self._rows: dict[int, list[dict[str, Any]]] = {}
+        self._points: dict[int, Point] = {}
+        self._best: tuple[int, float] | None = None
+
+    def create(self, settings: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Makes the folder and writes what is known before the first epoch.
+
+        Raises:
+            UserError: The folder already holds trials.
+        """
+        if (self.folder / "trials").exists():
+            raise fail(str(self.folder), "holds a study already.", "choose another --name, or leave out --exist-ok.")
+        (self.folder / "trials").mkdir(parents=True)
+        head = {"schema": SCHEMA, "metric": self._metric, "direction": self._mode}
+        write_yaml(self.folder / "study.yaml", {**head, **settings}, "The study as it runs: preset, file and flags together.")
+        write_json(self.folder / "environment.json", {"schema": SCHEMA, **environment})
+
+    def start(self, number: int, point: Point) -> None:
+        """Notes that a trial exists."""
+        folder = trial_folder(self.folder, number)
+        folder.mkdir(exist_ok=True)
+        self._rows.setdefault(number, [])
+        self._points[number] = point
+        write_yaml(folder / "point.yaml", {"schema": SCHEMA, **point})
+
+    def append(self, number: int, row: Mapping[str, Any]) -> None:
+        """Adds an epoch report; one for an epoch that is there already is dropped."""
+        rows = self._rows[number]
+        if rows and row["epoch"] <= rows[-1]["epoch"]:
+            return
+        rows.append(dict(row))
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        with open(trial_folder(self.folder, number) / "epochs.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"schema": SCHEMA, **finite}, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def end(self, number: int, ending: Ending, effective: Mapping[str, Any]) -> float | None:
+        """Writes the verdict and returns the trial's value, None if no epoch had one."""
+        rows = self._rows[number]
+        best = best_epoch(rows, self._metric, self._mode)
+        verdict = {
+            "schema": SCHEMA,
+            "verdict": str(ending.verdict),
+            "reason": ending.reason,
+            "epochs": len(rows),
+            "best_epoch": best[0] if best else None,
+            "value": best[1] if best else None,
+            "effective": dict(effective),
+        }
+        write_yaml(trial_folder(self.folder, number) / "verdict.yaml", verdict)
+        return best[1] if best else None
+
+    def offer_best(self, number: int, value: float, hyperparameters: Mapping[str, Any]) -> bool:
+        """Rewrites `best.yaml` if this value is the best so far, and says whether it was.
+
+        Args:
+            number: The trial.
+            value: Its objective.
+            hyperparameters: Everything `yolo segment train cfg=best.yaml` needs beside `data=`.
+        """
+        if not better(value, self._best[1] if self._best else None, self._mode):
+            return False
+        self._best = number, value
+        header = (
+            f"schema {SCHEMA}. Trial {number}, {self._metric} {value:.5f}.\n"
+            "Train with it: yolo segment train cfg=best.yaml data=path/to/data.yaml"
+        )
+        write_yaml(self.folder / "best.yaml", dict(hyperparameters), header)
+        return True
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        """Returns the epoch reports of a trial so far."""
+        return self._rows.get(number, [])
+
+    def point(self, number: int) -> Point:
+        return self._points[number]
+
+    @property
+    def numbers(self) -> list[int]:
+        """All trials that were started."""
+        return list(self._rows)
+
+    def ended(self, number: int) -> bool:
+        return (trial_folder(self.folder, number) / "verdict.yaml").exists()
+
+
+def trial_folder(study: Path, number: int) -> Path:
+    """Returns `trials/0007` of a study's folder."""
+    return study / "trials" / f"{number:04d}"
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes JSON for people and programs to read, atomically."""
+    write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
+
+
+def read_study(folder: Path) -> StudyRecord:
+    """Reads a study's folder, running or ended.
+
+    Raises:
+        UserError: The folder holds no study, or a file of it is damaged.
+    """
+    settings = folder / "study.yaml"
+    if not settings.is_file():
+        raise fail(str(folder), "no study here: study.yaml is missing.", "give the folder that `yolotune run` printed.")
+    trials = [_read_trial(path) for path in sorted((folder / "trials").glob("[0-9]*"))]
+    return StudyRecord(folder=folder, settings=read_yaml(settings), trials=trials)
+
+
+def _read_trial(folder: Path) -> TrialRecord:
+    point = _plain(folder / "point.yaml")
+    end = _plain(folder / "verdict.yaml") if (folder / "verdict.yaml").exists() else {}
+    return TrialRecord(
+        number=int(folder.name),
+        folder=folder,
+        point=point,
+        epochs=_read_rows(folder / "epochs.jsonl"),
+        ending=Ending(Verdict(end["verdict"]), end["reason"]) if end else None,
+        best_epoch=end.get("best_epoch"),
+        value=end.get("value"),
+        effective=end.get("effective", {}),
+    )
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    """Reads a map that yolotune wrote, without its schema version."""
+    try:
+        read = read_yaml(path)
+    except yaml.YAMLError as error:
+        raise fail(str(path), f"damaged: {error}", "restore it from a copy, or remove the trial's folder.") from error
+    if not isinstance(read, dict):
+        raise fail(str(path), "damaged: a map was expected.", "restore it from a copy, or remove the trial's folder.")
+    return {key: value for key, value in read.items() if key != "schema"}
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Reads epoch reports; a last line that was torn by a crash is dropped."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = []
+    for place, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if place == len(lines):
+                break
+            raise fail(f"{path}:{place}", "damaged line.", "remove the line; the epoch is lost.") from error
+        row.pop("schema", None)
+        rows.append(row)
+    return rows

@@ -1,0 +1,356 @@
+"""What may vary: distributions in the guide's words, points, and Ultralytics' own list of arguments.
+
+A space is a mapping from an Ultralytics training argument to a distribution, written as the guide writes it:
+
+    lr0: loguniform(1e-5, 2e-2)     # Ray's names; `tune.loguniform(...)` is understood too
+    warmup_epochs: randint(0, 5)    # 0..4: the upper end is exclusive, as in Ray
+    batch: choice([8, 16, 32])
+    box: [5.0, 8.0]                 # short for uniform(5.0, 8.0), as in Ultralytics' own tuner
+    mosaic: grid_search([0.5, 1])   # with `search: grid` only
+    optimizer: AdamW                # one value: fixed, never varied
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolotune.errors import Problem, did_you_mean
+
+Value = bool | int | float | str
+Point = dict[str, Value]
+
+#: Ultralytics arguments that belong to the study, not to a point, and what to use instead.
+RESERVED = {
+    "data": "--data",
+    "model": "--model",
+    "epochs": "--epochs",
+    "project": "--project",
+    "name": "--name",
+    "exist_ok": "--exist-ok",
+    "device": "--device",
+    "seed": "--seed",
+    "save_dir": "--project and --name",
+    "resume": "`yolotune resume`",
+    "time": "--epochs; a time limit inside a trial would change its learning-rate schedule while it runs",
+    "task": "nothing: a study always trains segmentation",
+    "mode": "nothing: a trial always trains",
+    "save": "nothing: a trial always keeps last.pt and best.pt",
+    "val": "nothing: a trial is judged by its validation after every epoch",
+    "split": "`val:` in data.yaml: the study is judged on the validation split",
+    "cfg": "the study file",
+}
+#: May be fixed, but one study compares one value of them.
+NEVER_SEARCHED = {
+    "imgsz": "it changes the validation as well as the training, so trials would not be comparable",
+    "fraction": "it changes the dataset, so trials would not be comparable",
+    "single_cls": "it changes the classes, so trials would not be comparable",
+    "classes": "it changes the classes, so trials would not be comparable",
+}
+@dataclass(frozen=True)
+class Uniform:
+    """A float from `low` to `high`, linear or, with `log`, evenly spread over orders of magnitude."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def nearest(self, value: Value) -> Value:
+        return min(max(float(value), self.low), self.high)
+
+    def ends(self) -> tuple[Value, ...]:
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        return f"{'loguniform' if self.log else 'uniform'}({self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True)
+class RandInt:
+    """An integer from `low` to `high - 1`: the upper end is exclusive, as in `ray.tune.randint`."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: object) -> bool:
+        return type(value) is int and self.low <= value < self.high
+
+    def nearest(self, value: Value) -> Value:
+        return min(max(round(float(value)), self.low), self.high - 1)
+
+    def ends(self) -> tuple[Value, ...]:
+        return self.low, self.high - 1
+
+    def __str__(self) -> str:
+        return f"randint({self.low}, {self.high})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a list; with `grid`, each of the list in turn (`grid_search`)."""
+
+    options: tuple[Value, ...]
+    grid: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return any(type(option) is type(value) and option == value for option in self.options)
+
+    def nearest(self, value: Value) -> Value:
+        if value in self or not _is_number(value):
+            return value if value in self else self.options[0]
+        numbers = [option for option in self.options if _is_number(option)]
+        return min(numbers, key=lambda option: abs(float(option) - float(value)), default=self.options[0])
+
+    def ends(self) -> tuple[Value, ...]:
+        return self.options
+
+    def __str__(self) -> str:
+        options = ", ".join(str(option) for option in self.options)
+        return f"{'grid_search' if self.grid else 'choice'}([{options}])"
+
+
+Domain = Uniform | RandInt | Choice
+Space = dict[str, Domain]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def parse_space(raw: Mapping[str, Any], where: str) -> tuple[Space, Point, list[Problem]]:
+    """Splits a written space into what varies and what is fixed.
+
+    Args:
+        raw: Argument name to notation, as read from YAML or given from Python (where `Domain` objects serve too).
+        where: The file or setting, for messages.
+
+    Returns:
+        The distributions, the fixed values, and every notation that could not be read.
+    """
+    space: Space = {}
+    fixed: Point = {}
+    problems: list[Problem] = []
+    for name, written in raw.items():
+        try:
+            read = parse_domain(written)
+        except ValueError as error:
+            problems.append(Problem(f"{where}: {name}", str(error), _NOTATION))
+            continue
+        if isinstance(read, (Uniform, RandInt, Choice)):
+            space[name] = read
+        else:
+            fixed[name] = read
+    return space, fixed, problems
+
+
+_NOTATION = (
+    "write uniform(low, high), loguniform(low, high), randint(low, high), choice([a, b]), grid_search([a, b]), "
+    "[low, high] for uniform, or one value to fix it."
+)
+
+
+def parse_domain(written: Any) -> Domain | Value:
+    """Returns the distribution or the fixed value that a notation stands for.
+
+    Raises:
+        ValueError: The notation cannot be read, or its numbers make no range.
+    """
+    if isinstance(written, (Uniform, RandInt, Choice)):
+        return written
+    if isinstance(written, list):
+        if len(written) != 2 or not all(_is_number(end) for end in written):
+            raise ValueError(f"a list means [low, high], two numbers. Got {written!r}.")
+        return _make("uniform", written)
+    if isinstance(written, str) and (call := re.fullmatch(r"\s*(?:tune\.)?(\w+)\s*\((.*)\)\s*", written, re.DOTALL)):
+        return _make(call[1], _arguments(call[2], written))
+    if isinstance(written, (bool, int, float, str)):
+        return written
+    raise ValueError(f"cannot read {written!r} as a distribution.")
+
+
+def _arguments(text: str, written: str) -> list[Any]:
+    """Reads call arguments: numbers, words with or without quotes, lists of them; nothing is evaluated."""
+    try:
+        tree = ast.parse(f"[{text}]", mode="eval").body
+        return [_literal(node) for node in tree.elts]  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"cannot read {written!r}.") from error
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):  # choice([AdamW, SGD]) needs no quotes; true and false are YAML's
+        return {"true": True, "false": False}.get(node.id.lower(), node.id)
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(child) for child in node.elts]
+    return ast.literal_eval(node)
+
+
+def _make(kind: str, arguments: list[Any]) -> Domain:
+    if kind in ("choice", "grid_search"):
+        options = arguments[0] if len(arguments) == 1 else None
+        if not isinstance(options, list) or not options:
+            raise ValueError(f"{kind} takes one list with at least one option. Got {arguments!r}.")
+        if len({(type(option), option) for option in options}) < len(options):
+            raise ValueError(f"{kind} lists an option twice: {options!r}.")
+        return Choice(tuple(options), grid=kind == "grid_search")
+    if kind not in ("uniform", "loguniform", "randint"):
+        names = ("uniform", "loguniform", "randint", "choice", "grid_search")
+        raise ValueError(f"no distribution is called {kind!r}.{did_you_mean(kind, names)}")
+    if len(arguments) != 2 or not all(_is_number(end) and math.isfinite(end) for end in arguments):
+        raise ValueError(f"{kind} takes two numbers, low and high. Got {arguments!r}.")
+    low, high = arguments
+    if low >= high:
+        raise ValueError(f"low must be below high. Got {kind}({low}, {high}).")
+    if kind == "randint":
+        if not all(isinstance(end, int) for end in arguments):
+            raise ValueError(f"randint takes two whole numbers. Got {arguments!r}.")
+        return RandInt(low, high)
+    if kind == "loguniform" and low <= 0:
+        raise ValueError(f"loguniform needs low above 0. Got {low}.")
+    return Uniform(float(low), float(high), log=kind == "loguniform")
+
+
+# --- checking against Ultralytics ----------------------------------------------------------------------------------
+
+
+@cache
+def ultralytics_defaults() -> dict[str, Any]:
+    """Returns Ultralytics' arguments and their defaults, read from its `cfg/default.yaml` without importing it."""
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("ultralytics is not installed")
+    text = (Path(spec.submodule_search_locations[0]) / "cfg" / "default.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def check_names(names: Mapping[str, Any], where: str, *, searched: bool) -> list[Problem]:
+    """Returns a problem for every name that is no Ultralytics argument, or not one of a point."""
+    known = ultralytics_defaults()
+    problems = []
+    for name in names:
+        if name in RESERVED:
+            problems.append(Problem(f"{where}: {name}", "belongs to the study, not to a point.", f"use {RESERVED[name]}."))
+        elif name not in known:
+            hint = did_you_mean(name, known) or " See https://docs.ultralytics.com/usage/cfg/."
+            problems.append(Problem(f"{where}: {name}", f"not an Ultralytics training argument.{hint}", "correct the name."))
+        elif searched and name in NEVER_SEARCHED:
+            problems.append(Problem(f"{where}: {name}", f"cannot be searched: {NEVER_SEARCHED[name]}.", "fix one value."))
+    return problems
+
+
+def check_values(values: Mapping[str, Any], where: str) -> list[Problem]:
+    """Returns a problem for every value that Ultralytics' own check (`cfg.check_cfg`) refuses.
+
+    Args:
+        values: Argument name to one value or a tuple of values; names are taken to be known.
+        where: The file or setting, for messages.
+    """
+    from ultralytics.cfg import check_cfg
+
+    problems = []
+    for name, given in values.items():
+        for value in given if isinstance(given, tuple) else (given,):
+            try:
+                check_cfg({name: value})
+                if name == "batch" and not (type(value) is int and (value >= 1 or value == -1)):
+                    raise ValueError("a batch is a whole number of images, at least 1.")
+            except (TypeError, ValueError) as error:
+                problems.append(Problem(f"{where}: {name}", f"got {value!r}: {error}", "use a value Ultralytics takes."))
+                break
+    return problems
+
+
+def check_space(space: Space, where: str) -> list[Problem]:
+    """Returns everything wrong with a space as such: names, ends, options."""
+    problems = check_names(space, where, searched=True)
+    known = {name: domain.ends() for name, domain in space.items() if name in ultralytics_defaults()}
+    problems += check_values(known, where)
+    whole = {name for name, default in ultralytics_defaults().items() if type(default) is int}
+    for name, domain in space.items():
+        if name in whole and isinstance(domain, Uniform):
+            fix = f"write randint({math.ceil(domain.low)}, {math.floor(domain.high) + 1}) or choice([...])."
+            problems.append(Problem(f"{where}: {name}", f"takes whole numbers. Got {domain}.", fix))
+    return problems
+
+
+# --- points ----------------------------------------------------------------------------------------------------------
+
+
+def automatic_lr0(nc: int) -> float:
+    """Returns the rate that `optimizer=auto` gives AdamW for `nc` classes (ultralytics/engine/trainer.py)."""
+    return round(0.002 * 5 / (4 + nc), 6)
+
+
+def default_point(space: Space, nc: int) -> tuple[Point, list[str]]:
+    """Returns Ultralytics' defaults as a point of the space, and in words what the space forced to differ.
+
+    The defaults are those of a plain `yolo segment train` whose `optimizer=auto` picks AdamW, as it does for trainings
+    of up to 10,000 iterations: lr0 by the number of classes, momentum 0.9, no warm-up of the bias rate.
+
+    Args:
+        space: The study's space.
+        nc: Number of classes of the dataset.
+    """
+    automatic = {"optimizer": "AdamW", "lr0": automatic_lr0(nc), "momentum": 0.9, "warmup_bias_lr": 0.0}
+    wanted = {**ultralytics_defaults(), **automatic}
+    point: Point = {}
+    moved = []
+    for name, domain in space.items():
+        value = wanted[name]
+        if isinstance(domain, Uniform) and _is_number(value):
+            value = float(value)
+        elif isinstance(domain, RandInt) and _is_number(value) and float(value).is_integer():
+            value = int(value)
+        point[name] = domain.nearest(value)
+        if point[name] != value:
+            moved.append(f"{name} {value} is outside {domain}: {point[name]} instead")
+    return point, moved
+
+
+def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> tuple[Point, list[Problem]]:
+    """Returns a user's point with exact types, and everything wrong with it.
+
+    Args:
+        raw: Argument name to value; `lr0: auto` stands for `automatic_lr0(nc)`.
+        space: What the point must lie in, all of it.
+        nc: Number of classes of the dataset.
+        where: The file and the point's place in it, for messages.
+    """
+    problems = []
+    point: Point = {}
+    for name in space:
+        if name not in raw:
+            problems.append(Problem(f"{where}: {name}", "missing; a point gives every searched argument.", f"add {name}."))
+    for name, value in raw.items():
+        domain = space.get(name)
+        if domain is None:
+            hint = did_you_mean(name, space)
+            problems.append(Problem(f"{where}: {name}", f"not searched by this study.{hint}", "remove or rename it."))
+            continue
+        if name == "lr0" and value == "auto":
+            value = automatic_lr0(nc)
+        if isinstance(domain, Uniform) and _is_number(value):
+            value = float(value)
+        elif isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if value in domain:
+            point[name] = value
+        else:
+            fix = "move it inside, or widen the space."
+            problems.append(Problem(f"{where}: {name}", f"got {value!r}, expected a value of {domain}.", fix))
+    return point, problems

@@ -1,0 +1,275 @@
+"""The study file: everything a study is told, in one model, from a preset, a YAML file, flags or Python.
+
+Later wins: preset, then study file, then flags. `train`, `asha` and `plateau` are merged key by key; `space` and
+`points` are taken whole, so that what is written is what is searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from yolotune import metrics, space
+from yolotune.errors import Problem, UserError, did_you_mean, fail
+from yolotune.yamlio import parse_yaml, read_yaml
+
+PRESETS = ("yolo11-seg", "guide")
+MERGED = ("train", "asha", "plateau")
+#: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
+FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
+
+
+def epochs_of(amount: float, epochs: int) -> int:
+    """Returns a number of epochs, at least 1, from a count (1 or more) or a share of `epochs` (below 1)."""
+    return max(1, round(amount * epochs)) if amount < 1 else round(amount)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Asha(_Strict):
+    """Asynchronous successive halving (Li et al., MLSys 2020): the numbers of Ray's `ASHAScheduler`."""
+
+    grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
+    reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
+    brackets: int = Field(1, ge=1, description="Brackets; trials are spread over them at random.")
+    rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
+
+
+class Plateau(_Strict):
+    """When a trial has converged. `patience` watches a smoothed running best; `std` is the guide's rule."""
+
+    rule: Literal["patience", "std"] = "patience"
+    metric: str = Field("train_seg_metrics/F1", description="What is watched, any metric that trials report.")
+    num_results: int = Field(5, ge=1, description="Window in epochs: of the smoothing, or of the standard deviation.")
+    grace_period: float = Field(0.1, gt=0, description="Epochs before a trial may be stopped; below 1 a share.")
+    patience: float = Field(0.3, gt=0, description="`patience`: epochs without a new best; below 1 a share.")
+    min_delta: float = Field(0.002, ge=0, description="`patience`: smaller gains do not count.")
+    min_value: float = Field(0.05, description="`patience`: a trial that never passed this value is not judged.")
+    std: float = Field(0.01, gt=0, description="`std`: stop below this standard deviation over the window.")
+
+    @field_validator("metric")
+    @classmethod
+    def _reported(cls, name: str) -> str:
+        return metrics.checked(name, "plateau.metric")
+
+
+class Study(_Strict):
+    """One search over one dataset, in one folder.
+
+    Example:
+        >>> study = Study(data="data.yaml", model="yolo11n-seg.yaml", epochs=30, num_samples=12)
+        >>> study.grace_period, study.max_t
+        (3, 31)
+    """
+
+    data: str = Field(description="Path of data.yaml.")
+    model: str = Field("yolo11n-seg.pt", description="Weights (.pt) or architecture (.yaml) of a segmentation model.")
+    project: str | None = Field(None, description="Folder below runs/tune, and the W&B project.")
+    name: str = Field("study", description="Name of the study and of its folder.")
+    exist_ok: bool = Field(False, description="Write into an existing folder instead of taking the next free name.")
+    preset: Literal["yolo11-seg", "guide", "none"] = Field("yolo11-seg", description="Where the rest comes from.")
+    epochs: int = Field(250, ge=1, description="Epochs of a trial that nothing stops.")
+    imgsz: int = Field(640, ge=32, description="Image size in pixels.")
+    num_samples: int = Field(50, ge=1, description="Number of trials, initial points included.")
+    concurrent: int = Field(1, ge=1, description="Trials that train at the same time.")
+    gpus: float | None = Field(None, ge=0, description="GPUs for the study; all that are seen if not given.")
+    cpus: int | None = Field(None, ge=1, description="CPU cores for the study; all that are seen if not given.")
+    device: str | None = Field(None, description="'cpu', or the GPUs the study may use: '0' or '0,1'.")
+    objective: str = Field(metrics.DEFAULT_OBJECTIVE, description="The metric that is searched.")
+    mode: Literal["max", "min"] | None = Field(None, description="Direction of the objective; known from its name.")
+    search: Literal["tpe", "random", "grid"] = Field("tpe", description="Optuna's sampler.")
+    seed: int = Field(0, ge=0, description="Seed of the search and of every training.")
+    space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
+    points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")
+    train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
+    asha: Asha | None = Field(None, description="Early stopping against the other trials; null for none.")
+    plateau: Plateau | None = Field(None, description="Early stopping of a converged trial; null for none.")
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise UserError(_problems(error)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
+        name = given.get("preset", "yolo11-seg")
+        return merge(read_preset(name), given) if name in PRESETS else given
+
+    @field_validator("objective")
+    @classmethod
+    def _reported(cls, name: str) -> str:
+        metrics.checked(name, "objective")
+        return name
+
+    @property
+    def metric(self) -> str:
+        """The objective by the record's name."""
+        return metrics.canonical(self.objective)
+
+    @property
+    def direction(self) -> Literal["max", "min"]:
+        return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
+
+    @property
+    def grace_period(self) -> int:
+        """Epochs before the first rung."""
+        return epochs_of(self.asha.grace_period if self.asha else 1.0, self.epochs)
+
+    @property
+    def max_t(self) -> int:
+        """ASHA's upper end: one epoch beyond the last, so that a full trial ends by itself."""
+        return self.epochs + 1
+
+    @cached_property
+    def parsed(self) -> tuple[space.Space, space.Point, list[Problem]]:
+        """The space as distributions, its fixed values, and what could not be read."""
+        return space.parse_space(self.space, "space")
+
+    @property
+    def domains(self) -> space.Space:
+        """What varies, by Ultralytics argument."""
+        return self.parsed[0]
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """The Ultralytics arguments that are the same in every trial, shares of the epochs worked out."""
+        fixed = {"imgsz": self.imgsz, "seed": self.seed, **self.train, **self.parsed[1]}
+        share = fixed.get("close_mosaic")
+        if isinstance(share, float) and 0 < share < 1:
+            fixed["close_mosaic"] = min(epochs_of(share, self.epochs), self.epochs - 1)
+        return fixed
+
+    def folder(self) -> Path:
+        """Returns where the study would be kept: `runs/tune/[project/]name`, or the next free `name-2`, `name-3`."""
+        base = Path(self.project or "")
+        wanted = (base if base.is_absolute() else Path("runs/tune") / base).resolve() / self.name
+        taken = 1
+        path = wanted
+        while path.exists() and not self.exist_ok:
+            taken += 1
+            path = wanted.with_name(f"{wanted.name}-{taken}")
+        return path
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `below` overridden by `above`, as the top of this page says."""
+    merged = {**below, **above}
+    for key in MERGED:
+        if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
+            merged[key] = {**below[key], **above[key]}
+        elif isinstance(above.get(key), BaseModel):
+            merged[key] = above[key]
+    if "space" in above:
+        if "points" not in above:
+            merged["points"] = []  # points of the space that was replaced
+        preset_only = set(below.get("train", {})) - set(above.get("train", {}))
+        merged["train"] = {k: v for k, v in merged.get("train", {}).items() if k not in preset_only & set(above["space"])}
+    return merged
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Returns a shipped preset as written."""
+    text = (resources.files("yolotune") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(parse_yaml(text, f"preset {name}"))
+
+
+def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
+    """Reads a study file and lays the flags over it.
+
+    Args:
+        path: The study file, or None where flags say everything.
+        flags: Values by field of `Study`; `space` may be the path of a file.
+
+    Raises:
+        UserError: Everything that is wrong with file and flags.
+    """
+    written: dict[str, Any] = {}
+    if path is not None:
+        read = read_yaml(path)
+        if not isinstance(read, dict):
+            raise fail(str(path), f"a study file is a map of settings. Got {type(read).__name__}.", "see `yolotune init`.")
+        written = read
+    given = merge(written, flags)
+    for key in ("asha", "plateau"):
+        if given.get(key) is False:
+            given[key] = None
+    if isinstance(given.get("space"), str):
+        given["space"] = _read_space(Path(given["space"]))
+        given = given if "points" in given else merge(given, {"space": given["space"]})
+    if "data" not in given:
+        raise fail("data", "no dataset was named.", "give --data path/to/data.yaml.")
+    return Study(**given)
+
+
+def _read_space(path: Path) -> dict[str, Any]:
+    """Reads a space file: the map itself, or a file that has it under `space`."""
+    read = read_yaml(path)
+    found = read.get("space", read) if isinstance(read, dict) else None
+    if not isinstance(found, dict):
+        raise fail(str(path), "a space file is a map of Ultralytics arguments.", "see a preset for an example.")
+    return found
+
+
+def read_points(study: Study, nc: int) -> tuple[list[space.Point], list[Problem]]:
+    """Reads all initial points of a study, trial 0 first.
+
+    Trial 0 is Ultralytics' defaults, always, so that a study can say whether it beat them. A given point that equals an
+    earlier one is left out.
+
+    Args:
+        study: The study.
+        nc: Number of classes of its dataset.
+    """
+    points = [space.default_point(study.domains, nc)[0]]
+    problems: list[Problem] = []
+    for number, given in enumerate(study.points, start=1):
+        where = given if isinstance(given, str) else f"points[{number}]"
+        for index, raw in enumerate(_read_point_file(given) if isinstance(given, str) else [given]):
+            if not isinstance(raw, dict):
+                problems.append(Problem(where, f"a point is a map of values. Got {raw!r}.", "write `lr0: 0.001` and so on."))
+                continue
+            place = f"{where}[{index}]" if index else where
+            point, wrong = space.resolve_point(raw, study.domains, nc, place)
+            problems += wrong
+            if not wrong and point not in points:
+                points.append(point)
+    return points, problems
+
+
+def _read_point_file(name: str) -> list[Any]:
+    """Reads a point or a list of points from a file, or from a shipped one of that name."""
+    path = Path(name)
+    shipped = resources.files("yolotune") / "presets" / "points" / name
+    if path.exists() or not shipped.is_file():
+        read = read_yaml(path)
+    else:
+        read = parse_yaml(shipped.read_text(encoding="utf-8"), name)
+    return read if isinstance(read, list) else [read]
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    """Turns pydantic's list of errors into ours, with the nearest known name for a misspelt key."""
+    problems = []
+    for item in error.errors():
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            problems += cause.problems
+            continue
+        where = ".".join(str(part) for part in item["loc"]) or "study"
+        if item["type"] == "extra_forbidden":
+            model = {"asha": Asha, "plateau": Plateau}.get(str(item["loc"][0]), Study)
+            hint = did_you_mean(str(item["loc"][-1]), model.model_fields)
+            problems.append(Problem(where, f"no such setting.{hint}", "correct or remove it."))
+        else:
+            expected = item["msg"].removeprefix("Value error, ")
+            problems.append(Problem(where, f"got {item['input']!r}. {expected}.", "correct the value."))
+    return problems

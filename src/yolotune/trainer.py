@@ -1,0 +1,261 @@
+"""The Ultralytics trainer of one trial. Importing this module imports torch and Ultralytics; `job.isolate` comes first.
+
+What it changes, and why:
+
+- `best.pt` follows the objective; Ultralytics' follows box plus mask mAP50-95.
+- Every epoch is reported once, with the guide's names, val and train split; the final evaluation is not an epoch.
+- What is validated is what is saved: the EMA weights rounded to the half precision of `best.pt`, so that a reported
+  number is the number of the checkpoint.
+- NaN and Inf end the training at that epoch; Ultralytics would go back to last.pt up to three times.
+- No integration (Ray, W&B, ClearML, ...) acts; labels come from the study's index, not from `labels.cache`.
+- It can be told to stop after any epoch and then leaves its loop as at the last one: final evaluation, curves.
+
+It knows nothing of Ray, so it also trains by itself (benchmarks).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ultralytics.data import build_dataloader
+from ultralytics.models.yolo.segment import SegmentationTrainer, SegmentationValidator
+from ultralytics.utils.torch_utils import unwrap_model
+
+from yolotune import metrics
+from yolotune.dataset import indexed_dataset_class
+from yolotune.job import Job
+from yolotune.record import Ending, Verdict
+from yolotune.space import Point
+from yolotune.yamlio import read_yaml
+
+#: Says after each epoch whether to stop. Gets the epoch report and whether the training ends here anyway.
+OnEpoch = Callable[[dict[str, Any], bool], bool]
+
+
+class TrialValidator(SegmentationValidator):  # type: ignore[misc]
+    """Validates the weights that are saved, and calls nobody."""
+
+    def run_callbacks(self, event: str) -> None:
+        """No integration acts inside a trial."""
+
+    def get_model(self, model: Any, trainer: Any = None) -> Any:
+        """Returns the EMA weights as `best.pt` holds them (`BaseTrainer.save_model` halves them)."""
+        if trainer is None:
+            return super().get_model(model)
+        with torch.inference_mode(False):
+            return deepcopy(trainer.ema.ema).half().float()
+
+
+class TrialTrainer(SegmentationTrainer):  # type: ignore[misc]
+    """Trains one point.
+
+    Attributes:
+        ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
+        final: The five numbers of masks and boxes of `best.pt`, once it was evaluated.
+    """
+
+    def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None = None) -> None:
+        self.job = job
+        self._on_epoch = on_epoch
+        self._scores: dict[str, float] = {}
+        self._train_validator: TrialValidator | None = None
+        self._in_final_eval = False
+        self.ending: Ending | None = None
+        self.final: dict[str, float] = {}
+        self._asked = job.arguments(point, folder)
+        self._point = point
+        super().__init__(overrides={**self._asked, **({"resume": str(resume)} if resume else {})})
+        self._keep_weights_in(folder / "weights")
+        torch.set_num_threads(job.threads)  # select_device took every core but one
+
+    def _keep_weights_in(self, folder: Path) -> None:
+        """Moves the weights out of the curves' folder, where `BaseTrainer.__init__` put them."""
+        if self.wdir.is_dir():
+            self.wdir.rmdir()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.wdir, self.last, self.best = folder, folder / "last.pt", folder / "best.pt"
+
+    # --- data ----------------------------------------------------------------------------------------------------
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Returns the resolved dataset without Ultralytics' check, which can download and run code."""
+        data = read_yaml(self.job.data)
+        names = {0: "item"} if self.args.single_cls else {int(k): str(v) for k, v in data["names"].items()}
+        return {**data, "names": names, "nc": len(names), "channels": data.get("channels", 3), "path": self.job.data.parent}
+
+    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
+        """Builds what `ultralytics.data.build_yolo_dataset` would, on the study's label index."""
+        train = mode == "train"
+        from_train_split = train or img_path == str(self.job.train_subset)
+        args = self.args
+        return indexed_dataset_class(self.job.indexes.get("train" if from_train_split else "val"))(
+            img_path=img_path,
+            imgsz=args.imgsz,
+            batch_size=batch,
+            augment=train,
+            hyp=args,
+            rect=args.rect or not train,
+            cache=args.cache or None,
+            single_cls=args.single_cls or False,
+            stride=max(int(unwrap_model(self.model).stride.max()), 32),
+            pad=0.0 if train else 0.5,
+            prefix=f"{mode}: ",
+            task=args.task,
+            classes=args.classes,
+            data=self.data,
+            fraction=args.fraction if train else 1.0,
+        )
+
+    def get_validator(self) -> TrialValidator:
+        return TrialValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
+
+    # --- one epoch -----------------------------------------------------------------------------------------------
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Measures the val split and the train subset; the fitness that `best.pt` follows is the objective."""
+        found = self.validator(self)
+        found.pop("fitness", None)
+        measured = self.validator.metrics
+        self._scores = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(measured.box, "box_metrics")
+        self._scores |= self._measure_train_subset()
+        losses = self._losses(found)
+        value = {**self._scores, **losses}[self.job.metric]
+        fitness = value if self.job.mode == "max" else -value
+        if metrics.is_finite(fitness) and (self.best_fitness is None or fitness > self.best_fitness):
+            self.best_fitness = fitness
+        return found, fitness
+
+    def _losses(self, found: dict[str, float]) -> dict[str, float]:
+        """Returns val and train losses by the guide's names; `sem` only where the model has such a loss (YOLO26)."""
+        train = self.label_loss_items(self.tloss)
+        losses = {name: value for name, value in found.items() if name.startswith("val/")}
+        losses |= {name.removesuffix("_loss"): value for name, value in train.items()}
+        unused = ("val/sem_loss", "train/sem") if not train.get("train/sem_loss") else ()
+        return {name: float(value) for name, value in losses.items() if name not in unused}
+
+    def _measure_train_subset(self) -> dict[str, float]:
+        """Returns the scores of the EMA weights on clean training images; the training does not notice it."""
+        if self.job.train_subset is None:
+            return {}
+        with _random_state_kept():
+            if self._train_validator is None:
+                batch = self.batch_size * 2  # as for the val split
+                dataset = self.build_dataset(str(self.job.train_subset), mode="val", batch=batch)
+                loader = build_dataloader(
+                    dataset, batch=batch, workers=self.args.workers, shuffle=False, rank=-1, device=self.device
+                )
+                args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
+                self._train_validator = TrialValidator(loader, save_dir=self.save_dir, args=args)
+            self._train_validator(self)
+        measured = self._train_validator.metrics
+        return metrics.evaluation(measured.seg, "train_seg_metrics") | metrics.evaluation(
+            measured.box, "train_box_metrics"
+        )
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Ends a training whose numbers are no numbers; called right after validation. Never repeats an epoch."""
+        wrong = [name for name, value in self._row().items() if isinstance(value, float) and not np.isfinite(value)]
+        if self.loss is not None and not bool(self.loss.isfinite()):
+            wrong.insert(0, "the loss")
+        if wrong:
+            self.ending = Ending(Verdict.DIVERGED, f"{', '.join(wrong)} not finite at epoch {epoch + 1}")
+            self.stop = True
+        return False
+
+    def save_model(self) -> bool:
+        """Saves last.pt and best.pt, but not the weights of a diverged epoch."""
+        if self.ending is not None and self.ending.verdict is Verdict.DIVERGED:
+            return False
+        return bool(super().save_model())
+
+    def _row(self) -> dict[str, Any]:
+        """Returns the epoch report as it is known after validation, without its seconds."""
+        return {
+            "epoch": self.epoch + 1,
+            **{name: round(float(rate), 8) for name, rate in self.lr.items()},
+            **self._scores,
+            **self._losses(self.metrics),
+        }
+
+    def run_callbacks(self, event: str) -> None:
+        """Runs what a trial does at an event, and no integration."""
+        if event == "on_train_start":
+            self._check_arguments()
+            self._epoch_began = time.monotonic()
+        elif event == "on_fit_epoch_end" and not self._in_final_eval:
+            self._report()
+
+    def _report(self) -> None:
+        """Hands over the epoch report and obeys the answer."""
+        now = time.monotonic()
+        row = {**self._row(), "seconds": round(now - self._epoch_began, 3)}
+        last = bool(self.stop)
+        if last and self.ending is None:
+            self.ending = self._natural_ending()
+        if self._on_epoch(row, last):
+            self.stop = True
+        self._epoch_began = time.monotonic()  # waiting for the answer is not training
+
+    def _natural_ending(self) -> Ending:
+        if self.epoch + 1 >= self.epochs:
+            return Ending(Verdict.COMPLETED, f"all {self.epochs} epochs")
+        reason = f"Ultralytics' patience={self.args.patience}: no better epoch since {self.stopper.best_epoch}"
+        return Ending(Verdict.PLATEAUED, reason)
+
+    # --- begin and end -------------------------------------------------------------------------------------------
+
+    def _check_arguments(self) -> None:
+        """Makes sure that what is trained is what was sampled.
+
+        Raises:
+            RuntimeError: An argument of the point is not what Ultralytics trains with.
+        """
+        changed = {name: value for name, value in self.effective().items() if name in self._point}
+        if changed:
+            raise RuntimeError(f"Ultralytics trains with {changed} instead of the sampled values.")
+
+    def effective(self) -> dict[str, Any]:
+        """Returns the arguments that became something else than was asked, such as a batch halved to fit the memory."""
+        ours = {"task", "mode", "model", "data", "device", "save_dir", "workers"}
+        now = vars(self.args)
+        return {k: now.get(k) for k, v in self._asked.items() if k not in ours and now.get(k) != v}
+
+    def final_eval(self) -> None:
+        """Evaluates best.pt and draws the curves; the extra `on_fit_epoch_end` in it is no epoch."""
+        self._in_final_eval = True
+        super().final_eval()
+        if self.best.exists():
+            measured = self.validator.metrics
+            self.final = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(
+                measured.box, "box_metrics"
+            )
+        self.last.unlink(missing_ok=True)  # nothing resumes a training that has ended
+        if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
+            self._train_validator.dataloader.close()
+
+    def plot_metrics(self) -> None:
+        if self.csv.exists():
+            super().plot_metrics()
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Gives the training back the random state it had: datasets and validators draw from Python's generator."""
+    python, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(cpu)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
