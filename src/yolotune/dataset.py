@@ -8,9 +8,8 @@ read, no `download:` code runs, and no `labels.cache` (a pickle) is loaded or wr
 from __future__ import annotations
 
 import functools
-import importlib.util
-import json
 import os
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from yolotune import labels
-from yolotune.errors import Problem, UserError, did_you_mean, fail
+from yolotune.datayaml import class_names, dataset_root, find_yaml, split_entries
+from yolotune.errors import Problem, UserError, fail
 from yolotune.labels import Found, Sample, capped, label_path, list_images
 from yolotune.yamlio import read_yaml, write_atomic, write_yaml
 
@@ -74,19 +74,19 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
     Raises:
         UserError: Everything that is wrong, at most `labels.SHOWN` problems of each kind.
     """
-    file = _find_yaml(str(path))
+    file = find_yaml(str(path))
     data = read_yaml(file)
     if not isinstance(data, dict):
         what = f"got a {type(data).__name__}, expected a map of train, val and names."
         raise fail(str(file), what, "see https://docs.ultralytics.com/datasets/segment")
     found: list[Found] = []
-    names = _names(file, data, found)
+    names = class_names(file, data, found)
     channels = data.get("channels", 3)
     if type(channels) is not int or channels < 1:
         what = f"got {channels!r}, expected a number of image channels."
         found.append(("channels", Problem(f"{file}: channels", what, "write 3 for colour, or remove it.")))
-    root = _root(file, data)
-    entries = {split: _entries(file, data, split, root, found) for split in SPLITS}
+    root = dataset_root(file, data)
+    entries = {split: split_entries(file, data, split, root, found) for split in SPLITS}
     samples = {split: _samples(entries[split], names, found) for split in SPLITS}
     for split in SPLITS:
         found += _split_problems(f"{file}: {split}", split, samples[split], allow_bad_labels)
@@ -110,105 +110,6 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
     )
 
 
-def _find_yaml(path: str) -> Path:
-    """Returns the absolute path of a `data.yaml`, or of the one of that name inside Ultralytics."""
-    if os.path.exists(path) or os.path.basename(path) != path:
-        return Path(os.path.abspath(path))
-    spec = importlib.util.find_spec("ultralytics")  # finds the package without importing it
-    files = Path(spec.origin).parent.glob("cfg/datasets/*.yaml") if spec and spec.origin else ()
-    shipped = {file.name: file for file in files}
-    for name in (path, f"{path}.yaml"):
-        if name in shipped:
-            return shipped[name]
-    what = "there is no such file, and Ultralytics ships no dataset of that name."
-    raise fail(path, what + did_you_mean(path, shipped), "give the path of your data.yaml.")
-
-
-def _names(file: Path, data: dict[str, Any], found: list[Found]) -> dict[int, str] | None:
-    """Returns the class names by id, or None after noting what is wrong with them."""
-
-    def wrong(key: str, what: str, fix: str) -> None:
-        found.append(("names", Problem(f"{file}: {key}", what, fix)))
-
-    names, nc = data.get("names"), data.get("nc")
-    count = None
-    if nc is not None:
-        if str(nc).removesuffix(".0").isdecimal():
-            count = int(float(nc))
-        else:
-            wrong("nc", f"got {nc!r}, expected the number of classes.", "correct or remove it.")
-    if names is None and count:
-        return {index: f"class_{index}" for index in range(count)}
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names:
-        what = f"got {names!r}, expected a list of class names, or a map from class id to name."
-        wrong("names", what, "name the classes, in the order of their ids in the labels.")
-        return None
-    ids = [int(key) if str(key).isdecimal() else -1 for key in names]
-    if sorted(ids) != list(range(len(ids))):
-        got = ", ".join(str(key) for key in names)[:80]
-        wrong("names", f"got the class ids {got}, expected 0..{len(ids) - 1}.", "number them without gaps.")
-        return None
-    if count not in (None, len(ids)):
-        wrong("names", f"{len(ids)} classes, but nc is {count}.", "make them agree, or remove nc.")
-    for value in names.values():
-        if not isinstance(value, (str, int, float)):
-            wrong("names", f"got the name {value!r}, expected text.", "write one word or phrase per class.")
-    return {index: str(value) for index, value in sorted(zip(ids, names.values(), strict=True))}
-
-
-def _root(file: Path, data: dict[str, Any]) -> Path:
-    """Returns the folder that the splits are relative to, as `check_det_dataset` finds it."""
-    root = Path(str(data.get("path") or file.parent))
-    if not root.exists() and not root.is_absolute():
-        root = _datasets_dir() / root
-    return root.resolve()
-
-
-def _datasets_dir() -> Path:
-    """Returns Ultralytics' folder of datasets from the user's settings, which are only read.
-
-    Importing Ultralytics would create or rewrite them. Without settings it never ran, and downloaded nothing.
-    """
-    home = os.environ.get("YOLO_CONFIG_DIR") or os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    settings = Path(home).expanduser() / "Ultralytics" / "settings.json"
-    try:
-        return Path(json.loads(settings.read_text(encoding="utf-8"))["datasets_dir"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Path("datasets").absolute()
-
-
-def _entries(file: Path, data: dict[str, Any], split: str, root: Path, found: list[Found]) -> tuple[str, ...]:
-    """Returns a split's folders and lists as `check_det_dataset` resolves them, after noting what is wrong.
-
-    An absent test split is no problem: the search never looks at it, and many datasets come without theirs.
-    """
-    written = data.get("validation" if split == "val" and "val" not in data else split)
-    parts = [written] if isinstance(written, str) else written
-    where = f"{file}: {split}"
-    if not parts and split == "test":
-        return ()
-    if not isinstance(parts, list) or not parts or not all(isinstance(part, str) for part in parts):
-        what = (
-            f"got {written!r}, expected a folder of images, a text file that lists some, or a list of these."
-        )
-        found.append(("split", Problem(where, what, f"write {split}: images/{split}")))
-        return ()
-    entries = [(root / part).resolve() for part in parts]
-    if isinstance(written, str) and written.startswith("../") and not entries[0].exists():
-        entries = [(root / written[3:]).resolve()]  # Roboflow's exports mean the folder of the file
-    missing = [str(entry) for entry in entries if not entry.exists()]
-    if missing and split != "test":
-        fix = f"correct {split}; it is relative to {root}."
-        if data.get("download"):
-            fix = "download it with Ultralytics or by hand first; yolotune never runs `download:` code."
-        elif data.get("path"):
-            fix = f"correct {split} or path; path starts at the working directory, or else {_datasets_dir()}."
-        found.append(("split", Problem(where, f"there is no {', no '.join(missing)}.", fix)))
-    return () if missing else tuple(str(entry) for entry in entries)
-
-
 def _samples(entries: tuple[str, ...], names: dict[int, str] | None, found: list[Found]) -> list[Sample]:
     """Returns all images of a split with what is wrong with them; none where a list cannot be read."""
     try:
@@ -220,9 +121,7 @@ def _samples(entries: tuple[str, ...], names: dict[int, str] | None, found: list
         fix = f"correct the path, or add images ({', '.join(sorted(labels.IMG_FORMATS))})."
         found.append(("empty", Problem(", ".join(entries), "there are no images.", fix)))
     with ThreadPoolExecutor() as pool:
-        return list(
-            pool.map(functools.partial(labels.check_sample, nc=len(names) if names else None), images)
-        )
+        return list(pool.map(functools.partial(labels.check_sample, nc=len(names) if names else None), images))
 
 
 def _split_problems(where: str, split: str, samples: list[Sample], allow: bool) -> Iterator[Found]:
@@ -299,12 +198,31 @@ def build_index(dataset: Dataset, split: str, folder: Path) -> Path:
     return path
 
 
+def write_train_subset(dataset: Dataset, folder: Path, *, fraction: float = 1.0, seed: int = 0) -> Path:
+    """Writes the list of training images on which the train metrics are measured, as many as the val split has.
+
+    Args:
+        dataset: The dataset.
+        folder: A folder of the study; the file is `train-subset.txt`.
+        fraction: Ultralytics' `fraction`: the share (up to 1.0) or number of images that are trained on.
+        seed: Of the choice.
+    """
+    ignored = set(dataset.ignored["train"])
+    images = list_images(dataset.train)
+    count = fraction if isinstance(fraction, int) else max(1, round(len(images) * fraction))
+    trained = [image for image in images[:count] if image not in ignored]
+    chosen = sorted(random.Random(seed).sample(trained, min(len(trained), dataset.images["val"])))
+    path = folder / "train-subset.txt"
+    write_atomic(path, "".join(f"{image}\n" for image in chosen).encode())
+    return path
+
+
 @functools.cache
-def indexed_dataset_class(index: Path | None) -> type[Any]:
+def indexed_dataset_class(index: Path) -> type[Any]:
     """Returns a `YOLODataset` that takes its labels from an index instead of scanning files.
 
     Args:
-        index: A file that `build_index` wrote; None for Ultralytics' own class, which keeps a `labels.cache`.
+        index: A file that `build_index` wrote.
     """
     from ultralytics.data.dataset import YOLODataset
 
@@ -319,9 +237,7 @@ def indexed_dataset_class(index: Path | None) -> type[Any]:
             known, ignored = labels.read_index(source)
             unknown = [image for image in self.im_files if image not in known and image not in ignored]
             if unknown:
-                what = (
-                    f"the dataset changed since the study began: {len(unknown)} new images, as {unknown[0]}."
-                )
+                what = f"the dataset changed since the study began: {len(unknown)} new images, as {unknown[0]}."
                 raise fail(str(source), what, "put the dataset back as it was, or start a new study.")
             self.im_files = [image for image in self.im_files if image in known]
             if not self.im_files:

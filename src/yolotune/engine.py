@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import random
 import signal
 import subprocess
 import threading
@@ -17,14 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from yolotune.dataset import Dataset, build_index, write_resolved
+from yolotune.dataset import Dataset, build_index, write_resolved, write_train_subset
 from yolotune.errors import StudyFailed
 from yolotune.job import Job
-from yolotune.labels import list_images
-from yolotune.record import Ending, Record, StudyRecord, Verdict, read_study, trial_folder
+from yolotune.record import Ending, Record, StudyRecord, read_study, trial_folder
 from yolotune.space import Point
 from yolotune.study import Study
-from yolotune.yamlio import write_atomic
 
 #: Read by Ray when it is imported or started, so set before that. Each says why.
 RAY_ENVIRONMENT = {
@@ -149,23 +146,11 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
         metric=study.metric,
         mode=study.direction,
         indexes=indexes,
-        train_subset=_write_train_subset(plan, data),
+        train_subset=write_train_subset(plan.dataset, data, fraction=study.fixed.get("fraction", 1.0), seed=study.seed),
         device="0" if plan.resources.gpu_share else "cpu",
         threads=plan.resources.threads,
         workers=plan.resources.workers,
     )
-
-
-def _write_train_subset(plan: Plan, folder: Path) -> Path:
-    """Chooses the training images on which the train metrics are measured: as many as the val split has, seeded."""
-    images = list_images(plan.dataset.train)
-    fraction = plan.study.fixed.get("fraction", 1.0)
-    images = images[: fraction if isinstance(fraction, int) else max(1, round(len(images) * fraction))]
-    count = min(len(images), plan.dataset.images["val"])
-    chosen = sorted(random.Random(plan.study.seed).sample(images, count))
-    path = folder / "train-subset.txt"
-    write_atomic(path, "".join(f"{image}\n" for image in chosen).encode())
-    return path
 
 
 def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: threading.Event) -> None:

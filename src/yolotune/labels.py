@@ -124,9 +124,7 @@ def check_sample(image: str, nc: int | None) -> Sample:
             fix = "write class x1 y1 x2 y2 x3 y3 ..., all of them numbers."
             found.append(("number", Problem(f"{label}:{number}", f"not a number: {error}.", fix)))
             continue
-        problems = [
-            (kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in _row_problems(values, nc)
-        ]
+        problems = [(kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in _row_problems(values, nc)]
         found += problems
         if not problems:
             rows.add(values.astype(np.float32).tobytes())
@@ -205,9 +203,7 @@ def capped(found: Iterable[Found], where: str) -> list[Problem]:
     for problems in kinds.values():
         shown += problems[:SHOWN]
         if len(problems) > SHOWN:
-            shown.append(
-                Problem(where, f"… and {len(problems) - SHOWN} more like the last.", problems[SHOWN].fix)
-            )
+            shown.append(Problem(where, f"… and {len(problems) - SHOWN} more like the last.", problems[SHOWN].fix))
     return shown
 
 

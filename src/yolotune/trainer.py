@@ -89,14 +89,20 @@ class TrialTrainer(SegmentationTrainer):  # type: ignore[misc]
         """Returns the resolved dataset without Ultralytics' check, which can download and run code."""
         data = read_yaml(self.job.data)
         names = {0: "item"} if self.args.single_cls else {int(k): str(v) for k, v in data["names"].items()}
-        return {**data, "names": names, "nc": len(names), "channels": data.get("channels", 3), "path": self.job.data.parent}
+        return {
+            **data,
+            "names": names,
+            "nc": len(names),
+            "channels": data.get("channels", 3),
+            "path": self.job.data.parent,
+        }
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
         """Builds what `ultralytics.data.build_yolo_dataset` would, on the study's label index."""
         train = mode == "train"
         from_train_split = train or img_path == str(self.job.train_subset)
         args = self.args
-        return indexed_dataset_class(self.job.indexes.get("train" if from_train_split else "val"))(
+        return indexed_dataset_class(self.job.indexes["train" if from_train_split else "val"])(
             img_path=img_path,
             imgsz=args.imgsz,
             batch_size=batch,

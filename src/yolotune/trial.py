@@ -96,7 +96,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]
             with _log_file(self._folder / "train.log"):
                 from yolotune.trainer import TrialTrainer
 
-                trainer = TrialTrainer(self._job, self._point, self._folder, lambda *epoch: self._report(trainer, *epoch))
+                trainer = TrialTrainer(
+                    self._job, self._point, self._folder, lambda *epoch: self._report(trainer, *epoch)
+                )
                 trainer.train()
                 end, final = _End(trainer.ending, None), trainer.final
         except Exception as error:

@@ -92,9 +92,7 @@ def read_yaml(path: Path, where: str | None = None) -> Any:
     if path.is_dir():
         raise fail(where, "is a folder, expected a YAML file.", "name the file inside it.")
     if not path.exists():
-        raise fail(
-            where, "there is no such file.", "check the path; relative paths start at the working directory."
-        )
+        raise fail(where, "there is no such file.", "check the path; relative paths start at the working directory.")
     if not path.is_file():
         raise fail(where, "is not a regular file.", "name a YAML file.")
     try:

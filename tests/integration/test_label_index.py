@@ -152,9 +152,7 @@ def test_a_new_image_is_told_as_a_changed_dataset(dataset: Dataset, folder: Path
         opened(indexed_dataset_class(index), dataset, "train")
 
 
-def test_a_label_that_went_bad_before_the_index_is_named(
-    dataset: Dataset, folder: Path, tmp_path: Path
-) -> None:
+def test_a_label_that_went_bad_before_the_index_is_named(dataset: Dataset, folder: Path, tmp_path: Path) -> None:
     (folder / "labels" / "val" / "val0001.txt").write_text(f"9 {TRIANGLE}\n")
     with pytest.raises(UserError, match=r"val0001.*exceeds dataset class count"):
         build_index(dataset, "val", tmp_path / "study")

@@ -1,0 +1,5 @@
+"""`python -m yolotune`."""
+
+from yolotune.cli import main
+
+main()

@@ -1,0 +1,216 @@
+"""Whole studies: real Ray, Optuna and YOLO11n-seg trainings, read back from the files they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+import yolotune
+from yolotune.record import Ending, StudyRecord, Verdict, read_study
+from yolotune.study import Study
+
+CURVES = {"MaskPR_curve.png", "BoxF1_curve.png", "confusion_matrix.png", "results.png", "results.csv", "labels.jpg"}
+SETTINGS: dict[str, Any] = {
+    "model": "yolo11n-seg.yaml",
+    "epochs": 4,
+    "imgsz": 64,
+    "device": "cpu",
+    "concurrent": 2,
+    "cpus": 2,
+    "space": {"lr0": "loguniform(1e-3, 2e-2)", "cls": "uniform(0.3, 3.0)", "batch": "choice([4, 6])"},
+    "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0},
+}
+
+
+class Told:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, int]] = []
+
+    def study_started(self, folder: Path, plan: Any) -> None:
+        self.folder = folder
+
+    def trial_started(self, number: int, point: Any) -> None:
+        self.events.append(("start", number))
+
+    def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
+        self.events.append(("epoch", number))
+
+    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
+        self.events.append((str(ending.verdict), number))
+
+    def interrupted(self) -> None:
+        self.events.append(("interrupted", -1))
+
+
+@pytest.fixture(scope="module")
+def ended(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Told]:
+    """Five trials under ASHA that ranks by the class loss: its gain `cls` decides who is cut at the first rung."""
+    told = Told()
+    study = Study(
+        data=str(shapes),
+        project=str(tmp_path_factory.mktemp("project")),
+        name="ended",
+        num_samples=5,
+        objective="val/cls_loss",
+        points=[{"lr0": 0.0011, "cls": cls, "batch": 6} for cls in (0.6, 2.8, 2.9)],
+        asha={"grace_period": 1, "reduction_factor": 2},
+        plateau=None,
+        **SETTINGS,
+    )
+    return yolotune.run(study, told), told
+
+
+def test_the_record_holds_every_epoch_of_every_trial_once(ended: tuple[StudyRecord, Told]) -> None:
+    record, told = ended
+    assert [trial.number for trial in record.trials] == list(range(5))
+    for trial in record.trials:
+        assert [row["epoch"] for row in trial.epochs] == list(range(1, len(trial.epochs) + 1))
+        assert told.events.count(("epoch", trial.number)) == len(trial.epochs)
+        assert trial.value == min(row["val/cls_loss"] for row in trial.epochs)
+    assert len(record.frame()) == record.epochs_trained == sum(event == "epoch" for event, _ in told.events)
+
+
+def test_pruned_and_completed_trials_end_in_good_order(ended: tuple[StudyRecord, Told]) -> None:
+    record, _ = ended
+    assert [record.trials[number].verdict for number in (2, 3)] == [Verdict.PRUNED] * 2
+    assert set(record.verdicts) == {"pruned", "completed"}
+    for trial in record.trials:
+        assert trial.ending is not None
+        assert trial.weights.exists()
+        assert {path.name for path in (trial.folder / "curves").iterdir()} >= CURVES
+        if trial.verdict is Verdict.PRUNED:
+            assert "rung at epoch" in trial.ending.reason
+            assert len(trial.epochs) < 4
+        else:
+            assert len(trial.epochs) == 4
+    folder = record.folder
+    assert {"study.yaml", "environment.json", "best.yaml", "study.db", "trials"} <= {p.name for p in folder.iterdir()}
+
+
+def test_trial_0_is_the_defaults_and_trial_1_the_given_point(ended: tuple[StudyRecord, Told]) -> None:
+    first, second = ended[0].trials[:2]
+    assert first.point == {"lr0": round(0.002 * 5 / 7, 6), "cls": 0.5, "batch": 6}, "batch 16 is not in the space"
+    assert second.point == {"lr0": 0.0011, "cls": 0.6, "batch": 6}
+
+
+def test_optuna_was_told_what_the_record_says(ended: tuple[StudyRecord, Told]) -> None:
+    record, _ = ended
+    told = optuna.load_study(study_name="ended", storage=f"sqlite:///{record.folder}/study.db").trials
+    by_point = {json.dumps(trial.params, sort_keys=True): trial for trial in told}
+    assert len(told) == len(by_point) == 5
+    for trial in record.trials:
+        seen = by_point[json.dumps(trial.point, sort_keys=True)]
+        assert seen.state is (TrialState.PRUNED if trial.verdict is Verdict.PRUNED else TrialState.COMPLETE)
+        assert seen.intermediate_values == {row["epoch"]: row["val/cls_loss"] for row in trial.epochs}
+        if seen.state is TrialState.COMPLETE:
+            assert seen.value == trial.value
+
+
+def test_best_yaml_trains_as_it_stands(ended: tuple[StudyRecord, Told], tmp_path: Path) -> None:
+    record, _ = ended
+    assert record.best is not None
+    written = yaml.safe_load((record.folder / "best.yaml").read_text())
+    assert record.best.point.items() <= written.items()
+    command = [str(Path(sys.executable).with_name("yolo")), "segment", "train", f"cfg={record.folder}/best.yaml"]
+    options = [f"data={record.folder}/data/data.yaml", "epochs=1", "device=cpu", "plots=False", "exist_ok=True"]
+    done = subprocess.run([*command, *options, f"save_dir={tmp_path / 'out'}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "out" / "weights" / "best.pt").exists()
+    trained = yaml.safe_load((tmp_path / "out" / "args.yaml").read_text())
+    assert {name: trained[name] for name in record.best.point} == record.best.point
+
+
+def test_best_prints_what_a_script_can_read(ended: tuple[StudyRecord, Told]) -> None:
+    record, _ = ended
+    assert record.best is not None
+    done = cli("best", str(record.folder), "--json")
+    assert json.loads(done.stdout) == {
+        "trial": record.best.number,
+        "value": record.best.value,
+        "point": record.best.point,
+    }
+
+
+def test_plateaued_trials_stop_by_their_own_curve(shapes: Path, tmp_path: Path) -> None:
+    plateau = {"rule": "std", "metric": "train_seg_metrics/F1", "std": 5.0, "num_results": 2, "grace_period": 2}
+    study = Study(data=str(shapes), project=str(tmp_path), num_samples=2, asha=None, plateau=plateau, **SETTINGS)
+    record = yolotune.run(study)
+    assert record.verdicts == {"plateaued": 2}
+    for trial in record.trials:
+        assert [row["epoch"] for row in trial.epochs] == [1, 2]
+        assert trial.ending is not None and "train_seg_metrics/F1" in trial.ending.reason
+        assert (trial.folder / "curves" / "results.png").exists()
+
+
+def test_a_failing_trial_ends_alone_and_says_why(shapes: Path, tmp_path: Path) -> None:
+    told = Told()
+
+    def spoil(number: int, point: Any) -> None:
+        """Puts a file where trial 1 wants its folder of weights."""
+        if number == 1:
+            (told.folder / "trials" / "0001" / "weights").touch()
+
+    told.trial_started = spoil  # type: ignore[method-assign]
+    settings = {**SETTINGS, "epochs": 2, "concurrent": 1}
+    settings["train"] = {**SETTINGS["train"], "warmup_epochs": 1}
+    record = yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=3, **settings), told)
+    assert [trial.verdict for trial in record.trials] == [Verdict.COMPLETED, Verdict.FAILED, Verdict.COMPLETED]
+    failed = record.trials[1]
+    assert failed.ending is not None and "weights" in failed.ending.reason
+    assert "Traceback" in (failed.folder / "error.txt").read_text()
+
+
+def test_ctrl_c_ends_running_trials_after_their_epoch(shapes: Path, tmp_path: Path) -> None:
+    study = {**SETTINGS, "data": str(shapes), "project": str(tmp_path), "epochs": 200, "num_samples": 4, "plateau": None}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**study, "asha": None}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "yolotune", "run", str(tmp_path / "study.yaml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    reports = tmp_path / "study" / "trials" / "0000" / "epochs.jsonl"
+    deadline = time.monotonic() + 120
+    while not (reports.exists() and reports.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    record = read_study(tmp_path / "study")
+    assert set(record.verdicts) == {"interrupted"}, said
+    for trial in record.trials:
+        assert 1 <= len(trial.epochs) < 200
+        assert trial.weights.exists()
+
+
+def cli(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "yolotune", *arguments], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+@pytest.mark.parametrize("command", [("-m", "yolotune", "run"), (str(Path(__file__).parents[2] / "tune_yolo11_seg.py"),)])
+def test_the_guides_command_reports_all_problems_and_exits_with_2(
+    command: tuple[str, ...], shapes: Path, tmp_path: Path
+) -> None:
+    flags = ["--data", str(tmp_path / "no.yaml"), "--model", "yolo11n.yaml", "--num_samples", "3", "lr0=0.1", "momentun=1"]
+    done = subprocess.run([sys.executable, *command, *flags], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 2, done.stderr
+    for word in ("no.yaml", "'detect'", "lr0", "Did you mean momentum?"):
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists(), "nothing is created before the check has passed"
