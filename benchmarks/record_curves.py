@@ -4,8 +4,8 @@
         --points 150 --epochs 30 --imgsz 96 --processes 2
     python benchmarks/record_curves.py pack --work runs/curves --table benchmarks/tables/NAME.jsonl.gz
 
-It trains with the product's own trainer, without Ray, Optuna or W&B, so it runs wherever Ultralytics does. A point that is
-recorded is not trained again: start it as often as need be. Point 0 is Ultralytics' defaults; point k is drawn from
+It trains with the product's own trainer, without Ray, Optuna or W&B, so it runs wherever Ultralytics does. A point that
+is recorded is not trained again: start it as often as need be. Point 0 is Ultralytics' defaults; point k is drawn from
 `random.Random(f"{seed}-{k}")`, the same on every machine. A table has one line per point, first a line about itself.
 """
 

@@ -44,14 +44,11 @@ class StudyStopper(Stopper):
 class RecordKeeper(Callback):
     """Writes every report and verdict into the record as it arrives, and tells the listener."""
 
-    def __init__(
-        self, record: Record, study: Study, endings: Endings, listener: Listener, num_samples: int, patience: float
-    ) -> None:
+    def __init__(self, record: Record, study: Study, endings: Endings, listener: Listener, patience: float) -> None:
         self._record = record
         self._study = study
         self._endings = endings
         self._listener = listener
-        self._num_samples = num_samples
         self._patience = patience
         self._effective: dict[int, dict[str, Any]] = {}
 
@@ -96,7 +93,7 @@ class RecordKeeper(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Waits for the last trials: Ray gives those that end together with the study only ten seconds."""
-        if len(trials) >= self._num_samples and all(trial.is_finished() for trial in trials):
+        if all(trial.is_finished() for trial in trials):
             self._wait_for_stopped_trials()
 
     def _wait_for_stopped_trials(self) -> None:

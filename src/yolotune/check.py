@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from yolotune import space as spaces
@@ -21,10 +20,11 @@ from yolotune.job import isolate
 from yolotune.study import PRESETS, Study, epochs_of, read_points
 from yolotune.weights import find_model
 
-ADAM_FAMILY = frozenset({"adam", "adamw", "adamax", "nadam", "radam"})
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
 #: Bytes that a study needs at the very least: a few checkpoints.
 MIN_FREE = 500 * 2**20
+#: Points of a grid: Optuna lists them all before the first.
+MAX_GRID = 100_000
 
 T = TypeVar("T")
 
@@ -64,7 +64,11 @@ def check(study: Study) -> Plan:
 def check_settings(study: Study) -> list[Problem]:
     """Returns what is wrong with space, fixed arguments and stopping rules, taken by themselves and together."""
     unread = study.parsed[2]
-    problems = [*unread, *spaces.check_space(study.domains, "space"), *spaces.check_names(study.train, "train", searched=False)]
+    problems = [
+        *unread,
+        *spaces.check_space(study.domains, "space"),
+        *spaces.check_names(study.train, "train", searched=False),
+    ]
     known = spaces.ultralytics_defaults()
     fixed = {name: value for name, value in study.fixed.items() if name in known}
     problems += spaces.check_names(study.parsed[1], "space", searched=False)
@@ -80,24 +84,21 @@ def check_settings(study: Study) -> list[Problem]:
 def _combinations(study: Study) -> list[Problem]:
     """Returns combinations of arguments that make a search pointless."""
     problems = []
-    optimizers = {str(name).lower() for name in _values(study, "optimizer", "auto")}
+    names = _values(study, "optimizer", "auto")
+    optimizers = {name.lower() for name in names if isinstance(name, str)}  # others are `check_values`' business
     inert = [name for name in ("lr0", "momentum") if name in study.domains]
     if "auto" in optimizers and inert:
         what = f"optimizer 'auto' ignores {' and '.join(inert)}, which this study searches."
         problems.append(Problem("optimizer", what, "set optimizer: AdamW or SGD, or search choice([AdamW, SGD])."))
-    unknown = optimizers - ADAM_FAMILY - {"sgd", "musgd", "rmsprop", "auto"}
+    unknown = optimizers - spaces.ADAM_FAMILY - {"sgd", "musgd", "rmsprop", "auto"}
     if unknown:
         known = "SGD, MuSGD, Adam, AdamW, Adamax, NAdam, RAdam, RMSprop, auto"
         problems.append(Problem("optimizer", f"Ultralytics knows no {', '.join(sorted(unknown))}.", f"use {known}."))
     searched = [name for name in MOSAIC_FAMILY if name in study.domains]
-    closes = max(float(value) for value in _values(study, "close_mosaic", 10))
+    closes = _largest(study, "close_mosaic", 10)
     if searched and closes >= study.epochs:
         what = f"close_mosaic {closes:g} switches off {', '.join(searched)} in all {study.epochs} epochs."
         problems.append(Problem("close_mosaic", what, "set close_mosaic below the epochs; 0.1 means a tenth of them."))
-    warmup = max(float(value) for value in _values(study, "warmup_epochs", 3))
-    if warmup > study.epochs:
-        what = f"up to {warmup:g} warm-up epochs in a training of {study.epochs}."
-        problems.append(Problem("warmup_epochs", what, "lower it, or raise --epochs."))
     return problems
 
 
@@ -107,15 +108,30 @@ def _values(study: Study, name: str, default: spaces.Value) -> tuple[spaces.Valu
     return domain.ends() if domain is not None else (study.fixed.get(name, default),)
 
 
+def _largest(study: Study, name: str, default: float) -> float:
+    """Returns the largest number an argument can take; what is no number is `check_values`' business."""
+    return max(
+        (float(value) for value in _values(study, name, default) if isinstance(value, (int, float))), default=default
+    )
+
+
 def _search(study: Study) -> list[Problem]:
     """Returns a problem for each distribution that the chosen search cannot handle."""
     grids = [name for name, domain in study.domains.items() if isinstance(domain, spaces.Choice) and domain.grid]
     if study.search != "grid":
         fix = "write choice([...]), or use --search grid."
-        return [Problem(f"space: {name}", f"grid_search cannot be sampled by --search {study.search}.", fix) for name in grids]
+        return [
+            Problem(f"space: {name}", f"grid_search cannot be sampled by --search {study.search}.", fix)
+            for name in grids
+        ]
     endless = [name for name, domain in study.domains.items() if isinstance(domain, spaces.Uniform)]
     fix = "write grid_search([...]), or use --search tpe."
-    return [Problem(f"space: {name}", "--search grid needs a list of values.", fix) for name in endless]
+    problems = [Problem(f"space: {name}", "--search grid needs a list of values.", fix) for name in endless]
+    size = spaces.grid_size(study.domains)
+    if size > MAX_GRID:
+        what = f"a grid of {size:,} points, {MAX_GRID:,} at most."
+        problems.append(Problem("search", what, "fix some arguments, shorten the lists, or use --search tpe."))
+    return problems
 
 
 def _stopping(study: Study) -> list[Problem]:
@@ -142,12 +158,16 @@ def share_out(study: Study) -> Resources:
     seen = torch.cuda.device_count()
     device = None if study.device is None else str(study.device).lower()
     visible = None
+    cards = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # 0 is the first card of those that are seen
     if device not in (None, "cpu"):
         wanted = [part.strip() for part in str(device).split(",")]
         if not all(part.isdigit() and int(part) < seen for part in wanted):
             have = f"GPUs 0 to {seen - 1}" if seen else "no GPU"
-            raise fail("device", f"got {study.device!r}, and this machine shows {have}.", "use --device cpu or a GPU it has.")
-        visible, seen = ",".join(wanted), len(wanted)
+            raise fail(
+                "device", f"got {study.device!r}, and this machine shows {have}.", "use --device cpu or a GPU it has."
+            )
+        chosen = [cards[int(part)] if len(cards) >= seen and cards[0] else part for part in wanted]
+        visible, seen = ",".join(chosen), len(wanted)
     gpus = 0.0 if device == "cpu" else float(seen if study.gpus is None else study.gpus)
     cpus = study.cpus or len(os.sched_getaffinity(0))
     if gpus > seen:
@@ -189,27 +209,41 @@ def notes(study: Study, dataset: Dataset) -> list[str]:
     """Returns what is legal and known to cost F1 or to be in vain, each with its figure."""
     said = []
     optimizers = {str(name).lower() for name in _values(study, "optimizer", "auto")}
-    adam = bool(optimizers & ADAM_FAMILY)
-    top = {name: max(float(v) for v in _values(study, name, 0.0)) for name in ("lr0", "perspective", "hsv_h")}
+    adam = bool(optimizers & spaces.ADAM_FAMILY)
+    top = {name: _largest(study, name, 0.0) for name in ("lr0", "perspective", "hsv_h")}
     if adam and top["lr0"] > 0.03:
-        said.append(f"lr0 up to {top['lr0']:g}: AdamW diverges there; F1 was 0.01 at 0.05 and 0.35 at 0.003 (FoodSeg103).")
+        said.append(
+            f"lr0 up to {top['lr0']:g}: AdamW diverges there; F1 was 0.01 at 0.05 and 0.35 at 0.003 (FoodSeg103)."
+        )
     if top["perspective"] > 0.002:
-        said.append(f"perspective up to {top['perspective']:g}: at 0.01 already 95 % of 640 px images fold over the horizon.")
+        said.append(
+            f"perspective up to {top['perspective']:g}: at 0.01 already 95 % of 640 px images fold over the horizon."
+        )
     if top["hsv_h"] > 0.1:
         said.append(f"hsv_h up to {top['hsv_h']:g}: Ultralytics' own tuner ends at 0.1; 0.5 is any hue at all.")
+    warmup = _largest(study, "warmup_epochs", 3)
+    if warmup >= study.epochs:
+        said.append(f"up to {warmup:g} warm-up epochs in a training of {study.epochs}: Ultralytics warms up one less.")
     if "dropout" in study.domains:
         said.append("dropout: Ultralytics reads it for classification only; one dimension of the search is in vain.")
-    if adam and max(float(v) for v in _values(study, "warmup_bias_lr", 0.1)) >= 0.1:
-        said.append("warmup_bias_lr is 0.1, 50 to 1000 times lr0 of an Adam optimizer, during warm-up; 0 is Ultralytics' own choice for AdamW.")
+    if adam and _largest(study, "warmup_bias_lr", 0.1) >= 0.1:
+        said.append(
+            "warmup_bias_lr is 0.1, 50 to 1000 times lr0 of an Adam optimizer, during warm-up; 0 is Ultralytics' own "
+            "choice for AdamW."
+        )
     if study.plateau and study.plateau.rule == "std" and study.plateau.num_results > 1:
         slope = study.plateau.std / math.sqrt((study.plateau.num_results**2 - 1) / 12)
         said.append(
-            f"plateau rule std: stops every curve that gains less than {slope:.4f} an epoch; the guide's numbers stopped "
-            "37 of 37 real curves, at epoch 13 (median), with 58 % of their F1."
+            f"plateau rule std: stops every curve that gains less than {slope:.4f} an epoch; the guide's numbers "
+            "stopped 37 of 37 real curves, at epoch 13 (median), with 58 % of their F1."
         )
-    if study.plateau and study.plateau.rule == "patience" and epochs_of(study.plateau.patience, study.epochs) >= study.epochs:
+    if (
+        study.plateau
+        and study.plateau.rule == "patience"
+        and epochs_of(study.plateau.patience, study.epochs) >= study.epochs
+    ):
         said.append("plateau.patience is as long as a trial: it can stop none.")
-    moved = spaces.default_point(study.domains, dataset.nc)[1]
+    moved = spaces.default_point(study.domains, dataset.nc, study.fixed.get("optimizer"))[1]
     if moved:
         said.append("trial 0 is Ultralytics' defaults, as near as the space allows: " + "; ".join(moved) + ".")
     if study.preset in PRESETS and dataset.images["val"] < 30:

@@ -233,6 +233,8 @@ def indexed_dataset_class(index: Path) -> type[Any]:
     class IndexedDataset(YOLODataset):
         """Neither reads label files nor touches `labels.cache`."""
 
+        im_files: list[str]
+
         def get_labels(self) -> list[dict[str, Any]]:
             known, ignored = labels.read_index(source)
             unknown = [image for image in self.im_files if image not in known and image not in ignored]

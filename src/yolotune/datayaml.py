@@ -1,4 +1,4 @@
-"""`data.yaml`: found, read and resolved exactly as Ultralytics' `check_det_dataset` does, but without running anything."""
+"""`data.yaml`: found, read and resolved as Ultralytics' `check_det_dataset` does, but without running anything."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import signal
@@ -30,7 +31,7 @@ RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no phoning home
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keep CUDA_VISIBLE_DEVICES for trials without a GPU; quiets a warning
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the record replaces Ray's CSV, JSON and TensorBoard files
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # one odd report must not end the study; searcher and rungs pass over it
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # one odd report must not end the study; ours pass over it
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: Ray's handler gives running trials ten seconds
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots are of no use here
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -158,6 +159,7 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: thread
     os.environ.update({**RAY_ENVIRONMENT, **{k: os.environ[k] for k in RAY_ENVIRONMENT if k in os.environ}})
     import ray
     from ray import tune
+    from ray.tune.error import TuneError
     from ray.tune.schedulers import FIFOScheduler
 
     from yolotune.callbacks import RecordKeeper, StudyStopper
@@ -169,7 +171,7 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: thread
     searcher = OptunaSearcher(study, plan.points, endings, stop, database=record.folder / "study.db")
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_resources(tune.with_parameters(Trial, job=job, study_folder=record.folder), share)
-    keeper = RecordKeeper(record, study, endings, listener, study.num_samples, LAST_TRIALS_S)
+    keeper = RecordKeeper(record, study, endings, listener, LAST_TRIALS_S)
     with _ray(resources):
         try:
             tune.Tuner(
@@ -190,8 +192,8 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: thread
                     verbose=0,
                 ),
             ).fit()
-        except ray.exceptions.RayError as error:
-            raise StudyFailed(f"Ray broke: {error}") from error
+        except (ray.exceptions.RayError, TuneError) as error:
+            raise StudyFailed(f"Ray broke: {str(error).strip().splitlines()[-1]}") from error
         finally:
             searcher.close()
             keeper.close()
@@ -208,7 +210,7 @@ def _ray(resources: Resources) -> Iterator[None]:
     ray.init(
         address="local",
         num_cpus=resources.cpus,
-        num_gpus=resources.gpus,
+        num_gpus=math.ceil(resources.gpus),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -291,4 +293,5 @@ def _why_nothing(result: StudyRecord) -> str:
     if first is None or first.ending is None:
         return "no trial was started."
     log = trial_folder(result.folder, first.number)
-    return f"no trial has a value. Trial 0 {first.ending.verdict}: {first.ending.reason}. See {log}/error.txt and train.log."
+    ending = first.ending
+    return f"no trial has a value. Trial 0 {ending.verdict}: {ending.reason}. See {log}/error.txt and train.log."

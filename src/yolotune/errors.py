@@ -53,7 +53,12 @@ def fail(where: str, what: str, fix: str) -> UserError:
     return UserError([Problem(where, what, fix)])
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns ` Did you mean X?` for the known name closest to `name`, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Returns ` Did you mean X?` for the known name closest to `name`, or nothing.
+
+    Args:
+        name: As the user wrote it; YAML keys may be numbers.
+        known: The names there are.
+    """
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]}?" if close else ""

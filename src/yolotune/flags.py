@@ -85,7 +85,9 @@ def takes_study(command: Callable[..., None]) -> Callable[..., None]:
     parameters = [inspect.Parameter("words", keyword, default=None, annotation=WORDS)]
     for panel, flags in PANELS.items():
         for flag in flags:
-            option = typer.Option(f"--{flag.name.replace('_', '-')}", help=flag.help, rich_help_panel=panel, show_default=False)
+            option = typer.Option(
+                f"--{flag.name.replace('_', '-')}", help=flag.help, rich_help_panel=panel, show_default=False
+            )
             unset, kind = (False, bool) if flag.kind is bool else (None, flag.kind | None)
             parameters.append(inspect.Parameter(flag.name, keyword, default=unset, annotation=Annotated[kind, option]))
     parameters += [parameter.replace(kind=keyword) for parameter in own]
@@ -117,7 +119,7 @@ def make_study(words: list[str], given: dict[str, Any]) -> Study:
         if name.startswith("no_"):
             flags[head] = None
         elif inner:
-            if flags.get(head, {}) is None:
+            if given.get(f"no_{head}"):
                 raise fail(f"--{name.replace('_', '-')}", f"given together with --no-{head}.", "leave one of them out.")
             flags.setdefault(head, {})[inner] = value
         else:

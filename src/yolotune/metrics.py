@@ -7,8 +7,8 @@ are accepted wherever a metric is named; `canonical` turns the first into the se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 from yolotune.errors import did_you_mean, fail
 
@@ -26,9 +26,7 @@ TRAIN_LOSSES = tuple(f"train/{loss}" for loss in LOSSES)
 DEFAULT_OBJECTIVE = "metrics/F1(M)"
 
 _ALIASES = {
-    f"metrics/{name}{suffix}": f"{group}/{short}"
-    for suffix, group in SUFFIX.items()
-    for name, short in SHORT.items()
+    f"metrics/{name}{suffix}": f"{group}/{short}" for suffix, group in SUFFIX.items() for name, short in SHORT.items()
 }
 
 
@@ -63,7 +61,7 @@ def best_direction(name: str) -> str:
     return "max" if canonical(name) in SCORES else "min"
 
 
-def is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> TypeGuard[float]:
     """Whether a reported value is a number that decisions may rest on."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -109,11 +107,15 @@ def evaluation(metric: Any, group: str) -> dict[str, float]:
     return {f"{group}/{name}": round(value, 5) for name, value in values.items()}
 
 
-def best_epoch(epochs: list[Mapping[str, Any]], objective: str, mode: str) -> tuple[int, float] | None:
-    """Returns epoch (from 1) and value of the best finite report, the earliest of equals; None without one."""
+def best_epoch(epochs: Sequence[Mapping[str, Any]], objective: str, mode: str) -> tuple[int, float] | None:
+    """Returns epoch (from 1) and value of the best finite report; None without one.
+
+    Of equals the last: Ultralytics writes `best.pt` again at every epoch whose fitness equals the best so far
+    (`BaseTrainer.save_model`), so the last one is in it.
+    """
     best: tuple[int, float] | None = None
     for row in epochs:
         value = row.get(objective)
-        if is_finite(value) and better(float(value), best[1] if best else None, mode):
+        if is_finite(value) and (best is None or not better(best[1], float(value), mode)):
             best = int(row["epoch"]), float(value)
     return best

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from yolotune.engine import Plan
@@ -34,7 +35,7 @@ class Lines:
         self._metric = plan.study.objective
         for line in plan_lines(plan):
             self._say(line)
-        self._say(f"Study in {_short(folder)}. Ctrl-C ends it in good order.")
+        self._say(f"Study in {escape(str(_short(folder)))}. Ctrl-C ends it in good order.")
 
     def trial_started(self, number: int, point: Point) -> None:
         self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
@@ -46,7 +47,8 @@ class Lines:
         shown = "no value" if value is None else f"{self._metric} {value:.4f}"
         style = STYLES.get(ending.verdict, "red")
         mark = " [bold]best so far[/]" if best else ""
-        self._say(f"{self._clock()} trial {number:>3} [{style}]{ending.verdict:<11}[/] {shown}{mark} [dim]({ending.reason})[/]")
+        head = f"{self._clock()} trial {number:>3} [{style}]{ending.verdict:<11}[/]"
+        self._say(f"{head} {shown}{mark} [dim]({escape(ending.reason)})[/]")
 
     def interrupted(self) -> None:
         self._say("Stopping: running trials end after this epoch. Once more Ctrl-C stops at once.")
@@ -60,7 +62,7 @@ class Lines:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Returns in words what a plan will do."""
+    """Returns in words, with rich's markup, what a plan will do."""
     study, data, resources = plan.study, plan.dataset, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
     lines = [
@@ -76,7 +78,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
     lines.append(f"Stop    {' and '.join(rules) or 'nothing early'}")
-    return lines + [f"[yellow]Note[/]    {note}" for note in plan.notes]
+    return [escape(line) for line in lines] + [f"[yellow]Note[/]    {escape(note)}" for note in plan.notes]
 
 
 def print_plan(plan: Plan, folder: Path) -> None:
@@ -84,14 +86,20 @@ def print_plan(plan: Plan, folder: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for line in plan_lines(plan):
         console.print(line)
-    console.print(f"[green]Ready.[/] The study would be kept in {_short(folder)}.")
+    console.print(f"[green]Ready.[/] The study would be kept in {escape(str(_short(folder)))}.")
 
 
 def print_result(record: StudyRecord) -> None:
     """Prints the table of trials, the best point, and what to type next."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, side in (("trial", "right"), ("verdict", "left"), ("epochs", "right"), ("best epoch", "right"), ("value", "right")):
+    for name, side in (
+        ("trial", "right"),
+        ("verdict", "left"),
+        ("epochs", "right"),
+        ("best epoch", "right"),
+        ("value", "right"),
+    ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for trial in record.trials:
         value = "" if trial.value is None else f"{trial.value:.4f}"
@@ -116,7 +124,8 @@ def best_lines(record: StudyRecord) -> list[str]:
     elif not best.number:
         lines.append("That is trial 0: the search has not beaten Ultralytics' defaults.")
     width = max(len(name) for name in best.point)
-    lines += [f"  {name:<{width}}  {value:.6g}" if isinstance(value, float) else f"  {name:<{width}}  {value}" for name, value in best.point.items()]
+    for name, value in best.point.items():
+        lines.append(f"  {name:<{width}}  {value:.6g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
     folder = _short(record.folder)
     lines.append(f"Weights: {folder / best.weights.relative_to(record.folder)}")
     lines.append(f"Train:   yolo segment train cfg={folder}/best.yaml data={record.settings['data']}")

@@ -19,8 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from yolotune.errors import fail
 from yolotune.metrics import best_epoch, better
 from yolotune.space import Point
@@ -151,7 +149,9 @@ class Record:
             raise fail(str(self.folder), "holds a study already.", "choose another --name, or leave out --exist-ok.")
         (self.folder / "trials").mkdir(parents=True)
         head = {"schema": SCHEMA, "metric": self._metric, "direction": self._mode}
-        write_yaml(self.folder / "study.yaml", {**head, **settings}, "The study as it runs: preset, file and flags together.")
+        write_yaml(
+            self.folder / "study.yaml", {**head, **settings}, "The study as it runs: preset, file and flags together."
+        )
         write_json(self.folder / "environment.json", {"schema": SCHEMA, **environment})
 
     def start(self, number: int, point: Point) -> None:
@@ -243,8 +243,13 @@ def read_study(folder: Path) -> StudyRecord:
     settings = folder / "study.yaml"
     if not settings.is_file():
         raise fail(str(folder), "no study here: study.yaml is missing.", "give the folder that `yolotune run` printed.")
-    trials = [_read_trial(path) for path in sorted((folder / "trials").glob("[0-9]*"))]
-    return StudyRecord(folder=folder, settings=read_yaml(settings), trials=trials)
+    head = _plain(settings)
+    if not {"metric", "direction"} <= head.keys():
+        raise fail(str(settings), "says neither metric nor direction.", "give the folder that `yolotune run` printed.")
+    folders = {int(path.name): path for path in (folder / "trials").glob("*") if path.name.isdecimal()}
+    # a trial exists from its point.yaml on: this may be read while a trial is being started
+    trials = [_read_trial(path) for _, path in sorted(folders.items()) if (path / "point.yaml").exists()]
+    return StudyRecord(folder=folder, settings=head, trials=trials)
 
 
 def _read_trial(folder: Path) -> TrialRecord:
@@ -255,7 +260,7 @@ def _read_trial(folder: Path) -> TrialRecord:
         folder=folder,
         point=point,
         epochs=_read_rows(folder / "epochs.jsonl"),
-        ending=Ending(Verdict(end["verdict"]), end["reason"]) if end else None,
+        ending=_ending(end, folder / "verdict.yaml") if end else None,
         best_epoch=end.get("best_epoch"),
         value=end.get("value"),
         effective=end.get("effective", {}),
@@ -264,28 +269,34 @@ def _read_trial(folder: Path) -> TrialRecord:
 
 def _plain(path: Path) -> dict[str, Any]:
     """Reads a map that yolotune wrote, without its schema version."""
-    try:
-        read = read_yaml(path)
-    except yaml.YAMLError as error:
-        raise fail(str(path), f"damaged: {error}", "restore it from a copy, or remove the trial's folder.") from error
+    read = read_yaml(path)
     if not isinstance(read, dict):
-        raise fail(str(path), "damaged: a map was expected.", "restore it from a copy, or remove the trial's folder.")
+        raise fail(str(path), "damaged: a map was expected.", _RESTORE)
     return {key: value for key, value in read.items() if key != "schema"}
+
+
+_RESTORE = "restore it from a copy, or remove its folder."
+
+
+def _ending(said: Mapping[str, Any], path: Path) -> Ending:
+    try:
+        return Ending(Verdict(said["verdict"]), str(said["reason"]))
+    except (KeyError, ValueError) as error:
+        raise fail(str(path), f"damaged: {said!r:.80} is no verdict.", _RESTORE) from error
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     """Reads epoch reports; a last line that was torn by a crash is dropped."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = []
     for place, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+            row = {key: value for key, value in json.loads(line).items() if key != "schema"}
+        except (ValueError, AttributeError) as error:  # no JSON, or no map
             if place == len(lines):
                 break
             raise fail(f"{path}:{place}", "damaged line.", "remove the line; the epoch is lost.") from error
-        row.pop("schema", None)
         rows.append(row)
     return rows

@@ -78,20 +78,21 @@ class Asha(FIFOScheduler):
     """Ray scheduler: asynchronous successive halving whose memory can be rebuilt from the record.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; Ray's `ASHAScheduler`.
-    It differs from Ray's in four ways: reports that are no numbers are passed over, a trial is ranked by its best
-    epoch so far (`rank: best`), brackets are drawn from the study's seed, and each decision leaves its reason.
+    It differs from Ray's in four ways: reports that are no numbers or come twice are passed over, a trial is ranked by
+    its best epoch so far (`rank: best`), brackets are drawn from the study's seed, and each decision leaves its reason.
     """
 
     def __init__(self, study: Study, endings: Endings) -> None:
         super().__init__()
         if study.asha is None:
             raise ValueError("study.asha is None: use FIFOScheduler")
-        self._metric = study.metric
+        self._metric: str = study.metric
         self._sign = 1.0 if study.direction == "max" else -1.0
         self._rank = study.asha.rank
         self._seed = study.seed
         self._endings = endings
         self._best: dict[int, float] = {}
+        self._epoch: dict[int, int] = {}
         self.brackets = [
             Rungs.of(study.grace_period, study.max_t, study.asha.reduction_factor, bracket)
             for bracket in range(study.asha.brackets)
@@ -106,6 +107,9 @@ class Asha(FIFOScheduler):
 
     def judge(self, number: int, epoch: int, value: Any) -> Cut | None:
         """Takes one epoch report into account; the decision against the trial, if there is one."""
+        if epoch <= self._epoch.get(number, 0):
+            return None  # as the record does: judged twice, a report would fill a lower rung that it had skipped
+        self._epoch[number] = epoch
         if not is_finite(value):
             return None
         score = self._sign * float(value)
@@ -137,7 +141,7 @@ class Asha(FIFOScheduler):
             self.judge(int(trial.config["number"]), int(result["epoch"]), result.get(self._metric))
 
 
-# --- plateau -----------------------------------------------------------------------------------------------------------
+# --- plateau ---------------------------------------------------------------------------------------------------------
 
 
 def std_plateau(values: Sequence[float], rule: Plateau) -> str | None:
@@ -203,10 +207,11 @@ class PlateauStopper(Stopper):
 
     def judge(self, number: int, epoch: int, value: Any) -> str | None:
         """Takes one epoch report into account; why the trial has converged, if it has."""
+        if not is_finite(value):
+            return None
         curve = self._curves.setdefault(number, {})
-        if is_finite(value):
-            curve.setdefault(epoch, float(value))
-        if not curve or epoch < self._grace:
+        curve.setdefault(epoch, float(value))
+        if epoch < self._grace:
             return None
         values = [curve[at] for at in sorted(curve)]
         if self._rule.rule == "std":
@@ -229,4 +234,3 @@ class PlateauStopper(Stopper):
 
     def stop_all(self) -> bool:
         return False
-

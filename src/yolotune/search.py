@@ -1,9 +1,9 @@
 """Optuna behind Ray's `Searcher`.
 
-Ray's own `OptunaSearch` tells Optuna the *last* value of every trial, calls a pruned trial COMPLETE, leaves a trial whose
-last value is NaN running for ever, and takes points out of range with a warning nobody sees. This searcher tells what
-the record says: the best epoch of completed and plateaued trials, PRUNED with intermediate values by epoch for pruned
-ones, FAIL for the rest.
+Ray's own `OptunaSearch` tells Optuna the *last* value of every trial, calls a pruned trial COMPLETE, leaves a trial
+whose last value is NaN running for ever, and takes points out of range with a warning nobody sees. This searcher tells
+what the record says: the best epoch of completed and plateaued trials, PRUNED with intermediate values by epoch for
+pruned ones, FAIL for the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -23,10 +23,12 @@ from ray.tune.search import Searcher
 from yolotune.metrics import better, is_finite
 from yolotune.record import FINISHED, Ending, Verdict
 from yolotune.schedule import Endings
-from yolotune.space import Domain, Point, RandInt, Uniform
+from yolotune.space import Domain, Point, RandInt, Uniform, grid_size, options
 from yolotune.study import Study
 
 log = logging.getLogger(__name__)
+
+Direction = Literal["maximize", "minimize"]
 
 #: Trials before TPE starts to model, initial points among them (Optuna's default).
 STARTUP_TRIALS = 10
@@ -46,19 +48,16 @@ def make_sampler(study: Study) -> BaseSampler:
     if study.search == "random":
         return RandomSampler(seed=study.seed)
     if study.search == "grid":
-        return GridSampler({name: list(domain.ends()) for name, domain in study.domains.items()}, seed=study.seed)
+        return _Grid({name: list(options(domain)) for name, domain in study.domains.items()}, seed=study.seed)
     return TPESampler(seed=study.seed, n_startup_trials=STARTUP_TRIALS)
 
 
-def grid_size(study: Study) -> int:
-    """Returns the number of points of a grid."""
-    size = 1
-    for domain in study.domains.values():
-        size *= len(domain.ends())
-    return size
+class _Grid(GridSampler):
+    def after_trial(self, *_: object) -> None:
+        """Nothing: Optuna would stop its loop after the last point, and raises because there is no loop."""
 
 
-class OptunaSearcher(Searcher):  # type: ignore[misc]
+class OptunaSearcher(Searcher):
     """Suggests points and learns from verdicts.
 
     A suggestion is the config of a Ray trial: `{"number": 7, "point": {...}}`. Numbers are Optuna's own, from 0.
@@ -86,8 +85,9 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._space = {name: distribution(domain) for name, domain in study.domains.items()}
         self._endings = endings
         self._stop = stop
-        self._left = grid_size(study) + 1 if study.search == "grid" else None  # the defaults are tried besides the grid
-        direction = "maximize" if study.direction == "max" else "minimize"
+        # initial points, the defaults among them, are tried besides the grid
+        self._left = grid_size(study.domains) + len(points) if study.search == "grid" else None
+        direction: Direction = "maximize" if study.direction == "max" else "minimize"
         self.optuna_study = optuna.create_study(sampler=make_sampler(study), direction=direction, study_name=study.name)
         for point in points:
             self.optuna_study.enqueue_trial(point)
@@ -177,7 +177,7 @@ def ending_of(stopped: Ending | None, result: dict[str, Any] | None, *, error: b
 class _Mirror:
     """`study.db`: ended trials, for optuna-dashboard. A cache; whatever goes wrong with it stops no study."""
 
-    def __init__(self, path: Path, name: str, direction: str) -> None:
+    def __init__(self, path: Path, name: str, direction: Direction) -> None:
         self._path = path
         self._name = name
         self._direction = direction

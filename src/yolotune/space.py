@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import keyword
 import math
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -49,6 +51,7 @@ RESERVED = {
     "split": "`val:` in data.yaml: the study is judged on the validation split",
     "cfg": "the study file",
 }
+ADAM_FAMILY = frozenset({"adam", "adamw", "adamax", "nadam", "radam"})
 #: May be fixed, but one study compares one value of them.
 NEVER_SEARCHED = {
     "imgsz": "it changes the validation as well as the training, so trials would not be comparable",
@@ -56,6 +59,8 @@ NEVER_SEARCHED = {
     "single_cls": "it changes the classes, so trials would not be comparable",
     "classes": "it changes the classes, so trials would not be comparable",
 }
+
+
 @dataclass(frozen=True)
 class Uniform:
     """A float from `low` to `high`, linear or, with `log`, evenly spread over orders of magnitude."""
@@ -65,16 +70,16 @@ class Uniform:
     log: bool = False
 
     def __contains__(self, value: object) -> bool:
-        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+        return _is_number(value) and self.low <= value <= self.high
 
-    def nearest(self, value: Value) -> Value:
-        return min(max(float(value), self.low), self.high)
+    def nearest(self, value: object) -> Value:
+        return min(max(float(value), self.low), self.high) if _is_number(value) else self.low
 
     def ends(self) -> tuple[Value, ...]:
         return self.low, self.high
 
     def __str__(self) -> str:
-        return f"{'loguniform' if self.log else 'uniform'}({self.low:g}, {self.high:g})"
+        return f"{'loguniform' if self.log else 'uniform'}({_shown(self.low)}, {_shown(self.high)})"
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,8 @@ class RandInt:
     def __contains__(self, value: object) -> bool:
         return type(value) is int and self.low <= value < self.high
 
-    def nearest(self, value: Value) -> Value:
-        return min(max(round(float(value)), self.low), self.high - 1)
+    def nearest(self, value: object) -> Value:
+        return min(max(round(value), self.low), self.high - 1) if _is_number(value) else self.low
 
     def ends(self) -> tuple[Value, ...]:
         return self.low, self.high - 1
@@ -107,7 +112,7 @@ class Choice:
     def __contains__(self, value: object) -> bool:
         return any(type(option) is type(value) and option == value for option in self.options)
 
-    def nearest(self, value: Value) -> Value:
+    def nearest(self, value: Any) -> Value:
         if value in self or not _is_number(value):
             return value if value in self else self.options[0]
         numbers = [option for option in self.options if _is_number(option)]
@@ -117,7 +122,7 @@ class Choice:
         return self.options
 
     def __str__(self) -> str:
-        options = ", ".join(str(option) for option in self.options)
+        options = ", ".join(_shown(option) for option in self.options)
         return f"{'grid_search' if self.grid else 'choice'}([{options}])"
 
 
@@ -125,8 +130,29 @@ Domain = Uniform | RandInt | Choice
 Space = dict[str, Domain]
 
 
-def _is_number(value: object) -> bool:
+def options(domain: Domain) -> Sequence[Value]:
+    """Returns every value of a distribution, as a grid tries them; a `Uniform` has no list of them, only its ends."""
+    return range(domain.low, domain.high) if isinstance(domain, RandInt) else domain.ends()
+
+
+def grid_size(space: Space) -> int:
+    """Returns the number of points of a grid."""
+    return math.prod(len(options(domain)) for domain in space.values())
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _shown(value: Value) -> str:
+    """Returns a value as short as `parse_domain` reads it back: words need quotes only where they are not plain."""
+    if isinstance(value, str):
+        plain = value.isidentifier() and value.isascii() and not keyword.iskeyword(value)
+        return value if plain and value.lower() not in ("true", "false") else repr(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        short = f"{value:g}"
+        return short if set(short) & set(".e") else f"{short}.0"
+    return repr(value)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -187,8 +213,10 @@ def _arguments(text: str, written: str) -> list[Any]:
     """Reads call arguments: numbers, words with or without quotes, lists of them; nothing is evaluated."""
     try:
         tree = ast.parse(f"[{text}]", mode="eval").body
-        return [_literal(node) for node in tree.elts]  # type: ignore[attr-defined]
-    except (SyntaxError, ValueError) as error:
+        if not isinstance(tree, ast.List):
+            raise ValueError("more than a list of arguments")
+        return [_literal(node) for node in tree.elts]
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:  # what Python's parser raises
         raise ValueError(f"cannot read {written!r}.") from error
 
 
@@ -205,13 +233,17 @@ def _make(kind: str, arguments: list[Any]) -> Domain:
         options = arguments[0] if len(arguments) == 1 else None
         if not isinstance(options, list) or not options:
             raise ValueError(f"{kind} takes one list with at least one option. Got {arguments!r}.")
-        if len({(type(option), option) for option in options}) < len(options):
+        if not all(isinstance(option, (bool, int, float, str)) for option in options):
+            raise ValueError(f"{kind} takes numbers, words, true and false. Got {options!r}.")
+        if any(isinstance(option, float) and not math.isfinite(option) for option in options):
+            raise ValueError(f"{kind} takes finite numbers. Got {options!r}.")
+        if len(set(options)) < len(options):  # 1, 1.0 and true are equal, to Optuna too
             raise ValueError(f"{kind} lists an option twice: {options!r}.")
         return Choice(tuple(options), grid=kind == "grid_search")
     if kind not in ("uniform", "loguniform", "randint"):
         names = ("uniform", "loguniform", "randint", "choice", "grid_search")
         raise ValueError(f"no distribution is called {kind!r}.{did_you_mean(kind, names)}")
-    if len(arguments) != 2 or not all(_is_number(end) and math.isfinite(end) for end in arguments):
+    if len(arguments) != 2 or not all(_is_number(end) and abs(end) <= sys.float_info.max for end in arguments):
         raise ValueError(f"{kind} takes two numbers, low and high. Got {arguments!r}.")
     low, high = arguments
     if low >= high:
@@ -244,12 +276,18 @@ def check_names(names: Mapping[str, Any], where: str, *, searched: bool) -> list
     problems = []
     for name in names:
         if name in RESERVED:
-            problems.append(Problem(f"{where}: {name}", "belongs to the study, not to a point.", f"use {RESERVED[name]}."))
+            problems.append(
+                Problem(f"{where}: {name}", "belongs to the study, not to a point.", f"use {RESERVED[name]}.")
+            )
         elif name not in known:
             hint = did_you_mean(name, known) or " See https://docs.ultralytics.com/usage/cfg/."
-            problems.append(Problem(f"{where}: {name}", f"not an Ultralytics training argument.{hint}", "correct the name."))
+            problems.append(
+                Problem(f"{where}: {name}", f"not an Ultralytics training argument.{hint}", "correct the name.")
+            )
         elif searched and name in NEVER_SEARCHED:
-            problems.append(Problem(f"{where}: {name}", f"cannot be searched: {NEVER_SEARCHED[name]}.", "fix one value."))
+            problems.append(
+                Problem(f"{where}: {name}", f"cannot be searched: {NEVER_SEARCHED[name]}.", "fix one value.")
+            )
     return problems
 
 
@@ -270,7 +308,9 @@ def check_values(values: Mapping[str, Any], where: str) -> list[Problem]:
                 if name == "batch" and not (type(value) is int and (value >= 1 or value == -1)):
                     raise ValueError("a batch is a whole number of images, at least 1.")
             except (TypeError, ValueError) as error:
-                problems.append(Problem(f"{where}: {name}", f"got {value!r}: {error}", "use a value Ultralytics takes."))
+                problems.append(
+                    Problem(f"{where}: {name}", f"got {value!r}: {error}", "use a value Ultralytics takes.")
+                )
                 break
     return problems
 
@@ -278,11 +318,17 @@ def check_values(values: Mapping[str, Any], where: str) -> list[Problem]:
 def check_space(space: Space, where: str) -> list[Problem]:
     """Returns everything wrong with a space as such: names, ends, options."""
     problems = check_names(space, where, searched=True)
-    known = {name: domain.ends() for name, domain in space.items() if name in ultralytics_defaults()}
+    defaults = ultralytics_defaults()
+    broken = {name for name, domain in space.items() if type(defaults.get(name)) is int and isinstance(domain, Uniform)}
+    known = {name: domain.ends() for name, domain in space.items() if name in defaults and name not in broken}
     problems += check_values(known, where)
-    whole = {name for name, default in ultralytics_defaults().items() if type(default) is int}
     for name, domain in space.items():
-        if name in whole and isinstance(domain, Uniform):
+        if name == "batch" and -1 in domain.ends():
+            what = f"a searched batch is at least 1 image. Got {domain}."
+            problems.append(
+                Problem(f"{where}: {name}", what, "write the batch sizes; -1, automatic, can only be fixed.")
+            )
+        if name in broken and isinstance(domain, Uniform):
             fix = f"write randint({math.ceil(domain.low)}, {math.floor(domain.high) + 1}) or choice([...])."
             problems.append(Problem(f"{where}: {name}", f"takes whole numbers. Got {domain}.", fix))
     return problems
@@ -296,22 +342,25 @@ def automatic_lr0(nc: int) -> float:
     return round(0.002 * 5 / (4 + nc), 6)
 
 
-def default_point(space: Space, nc: int) -> tuple[Point, list[str]]:
+def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, list[str]]:
     """Returns Ultralytics' defaults as a point of the space, and in words what the space forced to differ.
 
     The defaults are those of a plain `yolo segment train` whose `optimizer=auto` picks AdamW, as it does for trainings
-    of up to 10,000 iterations: lr0 by the number of classes, momentum 0.9, no warm-up of the bias rate.
+    of up to 10,000 iterations: lr0 by the number of classes, momentum 0.9, no warm-up of the bias rate. A study that
+    fixes another family of optimizers gets the values of `cfg/default.yaml`, which are meant for SGD.
 
     Args:
         space: The study's space.
         nc: Number of classes of the dataset.
+        optimizer: The one that the study fixes, if it does.
     """
     automatic = {"optimizer": "AdamW", "lr0": automatic_lr0(nc), "momentum": 0.9, "warmup_bias_lr": 0.0}
-    wanted = {**ultralytics_defaults(), **automatic}
+    adam = optimizer is None or str(optimizer).lower() in ADAM_FAMILY
+    wanted = {**ultralytics_defaults(), **(automatic if adam else {})}
     point: Point = {}
     moved = []
     for name, domain in space.items():
-        value = wanted[name]
+        value = wanted.get(name)  # a name that Ultralytics does not know is `check_names`' business
         if isinstance(domain, Uniform) and _is_number(value):
             value = float(value)
         elif isinstance(domain, RandInt) and _is_number(value) and float(value).is_integer():
@@ -335,7 +384,9 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
     point: Point = {}
     for name in space:
         if name not in raw:
-            problems.append(Problem(f"{where}: {name}", "missing; a point gives every searched argument.", f"add {name}."))
+            problems.append(
+                Problem(f"{where}: {name}", "missing; a point gives every searched argument.", f"add {name}.")
+            )
     for name, value in raw.items():
         domain = space.get(name)
         if domain is None:
@@ -348,6 +399,8 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
             value = float(value)
         elif isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
             value = int(value)
+        elif isinstance(domain, Choice) and _is_number(value):  # 16.0 is the option 16, but true is not the option 1
+            value = next((option for option in domain.options if _is_number(option) and option == value), value)
         if value in domain:
             point[name] = value
         else:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from yolotune import metrics, space
 from yolotune.errors import Problem, UserError, did_you_mean, fail
+from yolotune.space import Point, Space
 from yolotune.yamlio import parse_yaml, read_yaml
 
 PRESETS = ("yolo11-seg", "guide")
@@ -30,7 +31,8 @@ def epochs_of(amount: float, epochs: int) -> int:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # `device: 0` and `name: 5` are numbers to YAML and words to us
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class Asha(_Strict):
@@ -85,7 +87,7 @@ class Study(_Strict):
     objective: str = Field(metrics.DEFAULT_OBJECTIVE, description="The metric that is searched.")
     mode: Literal["max", "min"] | None = Field(None, description="Direction of the objective; known from its name.")
     search: Literal["tpe", "random", "grid"] = Field("tpe", description="Optuna's sampler.")
-    seed: int = Field(0, ge=0, description="Seed of the search and of every training.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
     points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
@@ -101,8 +103,27 @@ class Study(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
-        name = given.get("preset", "yolo11-seg")
-        return merge(read_preset(name), given) if name in PRESETS else given
+        name = given.get("preset", PRESETS[0])
+        if name == "none":
+            return given
+        return merge(
+            read_preset(name if name in PRESETS else PRESETS[0]), given
+        )  # a wrong name is one mistake, not many
+
+    @field_validator("name")
+    @classmethod
+    def _folder_name(cls, name: str) -> str:
+        if name in ("", ".", "..") or set(name) & set("/\\\0"):
+            raise ValueError("A plain folder name is expected; `project` takes a path")
+        return name
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _written(cls, given: Any) -> Any:
+        """Puts distributions given from Python into words, as study.yaml keeps them."""
+        if not isinstance(given, Mapping):
+            return given
+        return {name: str(value) if isinstance(value, space.Domain) else value for name, value in given.items()}
 
     @field_validator("objective")
     @classmethod
@@ -130,12 +151,12 @@ class Study(_Strict):
         return self.epochs + 1
 
     @cached_property
-    def parsed(self) -> tuple[space.Space, space.Point, list[Problem]]:
+    def parsed(self) -> tuple[Space, Point, list[Problem]]:
         """The space as distributions, its fixed values, and what could not be read."""
         return space.parse_space(self.space, "space")
 
     @property
-    def domains(self) -> space.Space:
+    def domains(self) -> Space:
         """What varies, by Ultralytics argument."""
         return self.parsed[0]
 
@@ -166,13 +187,12 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     for key in MERGED:
         if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
             merged[key] = {**below[key], **above[key]}
-        elif isinstance(above.get(key), BaseModel):
-            merged[key] = above[key]
-    if "space" in above:
+    if isinstance(above.get("space"), Mapping):
         if "points" not in above:
             merged["points"] = []  # points of the space that was replaced
-        preset_only = set(below.get("train", {})) - set(above.get("train", {}))
-        merged["train"] = {k: v for k, v in merged.get("train", {}).items() if k not in preset_only & set(above["space"])}
+        if isinstance(merged.get("train"), Mapping):  # what was fixed below gives way to what is searched now
+            replaced = above["space"].keys() - above.get("train", {}).keys()
+            merged["train"] = {name: value for name, value in merged["train"].items() if name not in replaced}
     return merged
 
 
@@ -195,19 +215,20 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
     written: dict[str, Any] = {}
     if path is not None:
         read = read_yaml(path)
-        if not isinstance(read, dict):
-            raise fail(str(path), f"a study file is a map of settings. Got {type(read).__name__}.", "see `yolotune init`.")
+        if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
+            raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
         written = read
-    given = merge(written, flags)
+    given = merge(_with_space(written), _with_space(flags))
     for key in ("asha", "plateau"):
         if given.get(key) is False:
             given[key] = None
-    if isinstance(given.get("space"), str):
-        given["space"] = _read_space(Path(given["space"]))
-        given = given if "points" in given else merge(given, {"space": given["space"]})
-    if "data" not in given:
-        raise fail("data", "no dataset was named.", "give --data path/to/data.yaml.")
     return Study(**given)
+
+
+def _with_space(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns settings with the map of the space in place of the name of its file."""
+    name = given.get("space")
+    return {**given, "space": _read_space(Path(name))} if isinstance(name, str) else given
 
 
 def _read_space(path: Path) -> dict[str, Any]:
@@ -219,7 +240,7 @@ def _read_space(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_points(study: Study, nc: int) -> tuple[list[space.Point], list[Problem]]:
+def read_points(study: Study, nc: int) -> tuple[list[Point], list[Problem]]:
     """Reads all initial points of a study, trial 0 first.
 
     Trial 0 is Ultralytics' defaults, always, so that a study can say whether it beat them. A given point that equals an
@@ -229,13 +250,20 @@ def read_points(study: Study, nc: int) -> tuple[list[space.Point], list[Problem]
         study: The study.
         nc: Number of classes of its dataset.
     """
-    points = [space.default_point(study.domains, nc)[0]]
+    points = [space.default_point(study.domains, nc, study.fixed.get("optimizer"))[0]]
     problems: list[Problem] = []
     for number, given in enumerate(study.points, start=1):
         where = given if isinstance(given, str) else f"points[{number}]"
-        for index, raw in enumerate(_read_point_file(given) if isinstance(given, str) else [given]):
+        try:
+            written = _read_point_file(given) if isinstance(given, str) else [given]
+        except UserError as error:
+            problems += error.problems
+            continue
+        for index, raw in enumerate(written):
             if not isinstance(raw, dict):
-                problems.append(Problem(where, f"a point is a map of values. Got {raw!r}.", "write `lr0: 0.001` and so on."))
+                problems.append(
+                    Problem(where, f"a point is a map of values. Got {raw!r}.", "write `lr0: 0.001` and so on.")
+                )
                 continue
             place = f"{where}[{index}]" if index else where
             point, wrong = space.resolve_point(raw, study.domains, nc, place)
@@ -258,7 +286,7 @@ def _read_point_file(name: str) -> list[Any]:
 
 def _problems(error: ValidationError) -> list[Problem]:
     """Turns pydantic's list of errors into ours, with the nearest known name for a misspelt key."""
-    problems = []
+    problems: list[Problem] = []
     for item in error.errors():
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, UserError):
@@ -266,10 +294,16 @@ def _problems(error: ValidationError) -> list[Problem]:
             continue
         where = ".".join(str(part) for part in item["loc"]) or "study"
         if item["type"] == "extra_forbidden":
-            model = {"asha": Asha, "plateau": Plateau}.get(str(item["loc"][0]), Study)
+            models: dict[str, type[BaseModel]] = {"asha": Asha, "plateau": Plateau}
+            model = models.get(str(item["loc"][0]), Study)
             hint = did_you_mean(str(item["loc"][-1]), model.model_fields)
             problems.append(Problem(where, f"no such setting.{hint}", "correct or remove it."))
+        elif item["type"] == "missing":
+            problems.append(Problem(where, "is missing.", _FIX_MISSING.get(where, "add it.")))
         else:
             expected = item["msg"].removeprefix("Value error, ")
             problems.append(Problem(where, f"got {item['input']!r}. {expected}.", "correct the value."))
     return problems
+
+
+_FIX_MISSING = {"data": "give --data path/to/data.yaml.", "space": "give --space FILE, or take a preset."}

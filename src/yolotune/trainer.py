@@ -40,7 +40,7 @@ from yolotune.yamlio import read_yaml
 OnEpoch = Callable[[dict[str, Any], bool], bool]
 
 
-class TrialValidator(SegmentationValidator):  # type: ignore[misc]
+class TrialValidator(SegmentationValidator):
     """Validates the weights that are saved, and calls nobody."""
 
     def run_callbacks(self, event: str) -> None:
@@ -54,13 +54,18 @@ class TrialValidator(SegmentationValidator):  # type: ignore[misc]
             return deepcopy(trainer.ema.ema).half().float()
 
 
-class TrialTrainer(SegmentationTrainer):  # type: ignore[misc]
+class TrialTrainer(SegmentationTrainer):
     """Trains one point.
 
     Attributes:
         ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
         final: The five numbers of masks and boxes of `best.pt`, once it was evaluated.
     """
+
+    wdir: Path
+    last: Path
+    best: Path
+    best_fitness: float | None
 
     def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None = None) -> None:
         self.job = job
@@ -204,6 +209,8 @@ class TrialTrainer(SegmentationTrainer):  # type: ignore[misc]
         now = time.monotonic()
         row = {**self._row(), "seconds": round(now - self._epoch_began, 3)}
         last = bool(self.stop)
+        if self.ending is not None and self.ending.verdict is Verdict.DIVERGED:
+            row[self.job.metric] = float("nan")  # no checkpoint holds these weights, so the epoch has no value
         if last and self.ending is None:
             self.ending = self._natural_ending()
         if self._on_epoch(row, last):

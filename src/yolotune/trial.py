@@ -1,8 +1,8 @@
 """One trial as a Ray Trainable: the Ultralytics trainer in a thread, one handshake per epoch.
 
 Ray stops a function trainable by raising `SystemExit` inside its callback and kills the process a moment later. This
-trial is asked to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only then
-does `cleanup` return and the slot become free.
+trial is asked to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only
+then does `cleanup` return and the slot become free.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _End:
     error: str | None
 
 
-class Trial(tune.Trainable):  # type: ignore[misc]
+class Trial(tune.Trainable):
     """Trains `config["point"]` as trial `config["number"]`.
 
     A step is an epoch. Its result carries the epoch report under `report`, and at the top level the epoch and the

@@ -32,9 +32,15 @@ def _architecture(name: str) -> str:
 
     try:
         config = yaml_model_load(Path(name).resolve() if Path(name).exists() else name)
-    except (FileNotFoundError, OSError) as error:
-        raise fail("model", f"no architecture {name!r}.", "use one like yolo11n-seg.yaml, or a path to yours.") from error
-    _require_segmentation(guess_model_task(config), name)
+        task = guess_model_task(config)
+    except OSError as error:
+        raise fail(
+            "model", f"no architecture {name!r}.", "use one like yolo11n-seg.yaml, or a path to yours."
+        ) from error
+    except Exception as error:  # PyYAML's and Ultralytics' many kinds; all mean the same to the user
+        what = f"{name} cannot be read as an architecture: {_first_line(error)}"
+        raise fail("model", what, "use one like yolo11n-seg.yaml, or a path to yours.") from error
+    _require_segmentation(task, name)
     return str(Path(name).resolve()) if Path(name).exists() else name
 
 
@@ -47,7 +53,9 @@ def _download(name: str) -> Path:
         try:
             found = Path(attempt_download_asset(name))
         except Exception as error:  # whatever a failed download raises, the user needs the same two ways out
-            raise fail("model", f"{name} is not here and could not be downloaded: {_first_line(error)}", _WAYS_OUT) from error
+            raise fail(
+                "model", f"{name} is not here and could not be downloaded: {_first_line(error)}", _WAYS_OUT
+            ) from error
         if found.is_file():
             return found
     missing = "is not here and could not be downloaded." if known else "does not exist."

@@ -174,8 +174,8 @@ def test_a_failing_trial_ends_alone_and_says_why(shapes: Path, tmp_path: Path) -
 
 
 def test_ctrl_c_ends_running_trials_after_their_epoch(shapes: Path, tmp_path: Path) -> None:
-    study = {**SETTINGS, "data": str(shapes), "project": str(tmp_path), "epochs": 200, "num_samples": 4, "plateau": None}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**study, "asha": None}))
+    study = {**SETTINGS, "data": str(shapes), "project": str(tmp_path), "epochs": 200, "num_samples": 4}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**study, "asha": None, "plateau": None}))
     process = subprocess.Popen(
         [sys.executable, "-m", "yolotune", "run", str(tmp_path / "study.yaml")],
         stdout=subprocess.PIPE,
@@ -203,12 +203,16 @@ def cli(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [("-m", "yolotune", "run"), (str(Path(__file__).parents[2] / "tune_yolo11_seg.py"),)])
+SCRIPT = str(Path(__file__).parents[2] / "tune_yolo11_seg.py")
+
+
+@pytest.mark.parametrize("command", [("-m", "yolotune", "run"), (SCRIPT,)])
 def test_the_guides_command_reports_all_problems_and_exits_with_2(
     command: tuple[str, ...], shapes: Path, tmp_path: Path
 ) -> None:
-    flags = ["--data", str(tmp_path / "no.yaml"), "--model", "yolo11n.yaml", "--num_samples", "3", "lr0=0.1", "momentun=1"]
-    done = subprocess.run([sys.executable, *command, *flags], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    flags = ["--data", str(tmp_path / "no.yaml"), "--model", "yolo11n.yaml", "--num_samples", "3"]
+    line = [sys.executable, *command, *flags, "lr0=0.1", "momentun=1"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 2, done.stderr
     for word in ("no.yaml", "'detect'", "lr0", "Did you mean momentum?"):
         assert word in done.stderr

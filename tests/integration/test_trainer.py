@@ -109,7 +109,7 @@ def test_measuring_the_train_subset_changes_nothing_in_the_training(job: Job, tm
 
 @pytest.mark.parametrize(("metric", "mode"), [("box_metrics/recall", "max"), ("val/cls_loss", "min")])
 def test_best_pt_follows_the_objective(job: Job, tmp_path: Path, metric: str, mode: str) -> None:
-    trainer, rows = train(dataclasses.replace(job, metric=metric, mode=mode), tmp_path)
+    _, rows = train(dataclasses.replace(job, metric=metric, mode=mode), tmp_path)
     best = metrics.best_epoch(rows, metric, mode)
     assert best is not None
     kept = torch.load(tmp_path / "weights" / "best.pt", weights_only=False)["train_metrics"]["fitness"]

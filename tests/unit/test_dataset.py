@@ -20,11 +20,7 @@ from yolotune.errors import Problem, UserError
 from yolotune.shapes import make_shapes
 from yolotune.yamlio import read_yaml
 
-NPY = (
-    b"\x93NUMPY\x01\x00\x46\x00{'descr': '<i8', 'fortran_order': False, 'shape': (), }".ljust(79)
-    + b"\n"
-    + bytes(8)
-)
+NPY = b"\x93NUMPY\x01\x00\x46\x00{'descr': '<i8', 'fortran_order': False, 'shape': (), }".ljust(79) + b"\n" + bytes(8)
 TRIANGLE = "0.1 0.1 0.9 0.1 0.5 0.9"
 
 
@@ -107,9 +103,7 @@ def test_background_images_and_duplicate_rows_are_fine(folder: Path) -> None:
     assert (dataset.images["train"], dataset.instances["train"]) == (6, count - len(rows.splitlines()))
 
 
-@pytest.mark.parametrize(
-    "names", ["[circle, no, 3]", "{2: '3', 0: circle, 1: no}", "{'0': circle, '1': no, '2': 3}"]
-)
+@pytest.mark.parametrize("names", ["[circle, no, 3]", "{2: '3', 0: circle, 1: no}", "{'0': circle, '1': no, '2': 3}"])
 def test_names_may_be_a_list_or_a_map(folder: Path, names: str) -> None:
     (folder / "data.yaml").write_text(f"train: images/train\nvalidation: images/val\nnc: 3\nnames: {names}\n")
     assert load_dataset(folder / "data.yaml").names == {0: "circle", 1: "no", 2: "3"}
@@ -139,9 +133,7 @@ def test_path_is_looked_up_in_the_datasets_folder_of_the_settings(folder: Path, 
     before = settings.read_bytes()
     home = settings.parent.parent / "datasets" / "mine"
     shutil.copytree(folder, home)
-    (folder / "data.yaml").write_text(
-        "path: mine\ntrain: images/train\nval: images/val\ntest: no\nnames: [a, b, c]\n"
-    )
+    (folder / "data.yaml").write_text("path: mine\ntrain: images/train\nval: images/val\ntest: no\nnames: [a, b, c]\n")
     dataset = load_dataset(folder / "data.yaml")
     assert dataset.val == (str(home / "images" / "val"),)
     assert dataset.test == ()
@@ -443,9 +435,7 @@ def test_the_index_gives_back_the_arrays_and_holds_no_pickle(tmp_path: Path) -> 
     for before in stored:
         after = read[before["im_file"]]
         assert after["shape"] == before["shape"]
-        assert np.array_equal(after["cls"], before["cls"]) and np.array_equal(
-            after["bboxes"], before["bboxes"]
-        )
+        assert np.array_equal(after["cls"], before["cls"]) and np.array_equal(after["bboxes"], before["bboxes"])
         assert all(np.array_equal(a, b) for a, b in zip(after["segments"], before["segments"], strict=True))
 
 

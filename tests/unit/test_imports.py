@@ -1,0 +1,103 @@
+"""The direction of the house: a room imports only from rooms below it, and heavy parts only where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import yolotune
+
+#: From the top of the house to its ground. Rooms that share a line do not import each other.
+HOUSE = (
+    "__main__",
+    "cli",
+    "progress demo template",
+    "flags",
+    "check",
+    "engine",
+    "callbacks",
+    "search",
+    "schedule",
+    "trial",
+    "trainer",
+    "weights dataset",
+    "datayaml",
+    "labels",
+    "job",
+    "record",
+    "study",
+    "space",
+    "metrics",
+    "yamlio",
+    "shapes",
+    "errors",
+)
+LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in rooms.split()}
+
+#: Where a heavy part may be imported: at the top of a room, and inside its functions.
+HEAVY: dict[str, tuple[set[str], set[str]]] = {
+    "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine"}),
+    "ultralytics": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "engine", "trial"}),
+    "torch": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "engine", "trial"}),
+    "optuna": ({"search"}, set()),
+    "typer": ({"cli", "flags"}, set()),
+    "rich": ({"progress"}, set()),
+    "pydantic": ({"study"}, set()),
+    "pandas": (set(), {"record"}),
+    "wandb": (set(), set()),
+}
+
+ROOMS = {path.stem: path for path in Path(yolotune.__file__).parent.glob("*.py") if path.stem != "__init__"}
+
+
+def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yields every imported module with whether a function imports it; what only type checkers read is left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, inside) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            names = (
+                [f"yolotune.{alias.name}" for alias in child.names] if child.module == "yolotune" else [child.module]
+            )
+            yield from ((str(name), inside) for name in names)
+        elif not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from imports(child, inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
+
+
+def found(room: str) -> list[tuple[str, bool]]:
+    return list(imports(ast.parse(ROOMS[room].read_text(encoding="utf-8"))))
+
+
+def test_every_room_has_its_place_in_the_house() -> None:
+    assert ROOMS.keys() <= LEVEL.keys()
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_imports_only_from_rooms_below_it(room: str) -> None:
+    for module, _ in found(room):
+        package, _, below = module.partition(".")
+        if package == "yolotune" and below:
+            assert LEVEL[below] < LEVEL[room], f"{room} imports {below}"
+        elif package == "yolotune":
+            assert room in ("cli", "demo"), f"{room} imports the package, which may import anything"
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_heavy_parts_are_imported_only_where_they_belong(room: str) -> None:
+    for module, inside in found(room):
+        at_top, in_functions = HEAVY.get(module.partition(".")[0], (None, None))
+        if at_top is not None and in_functions is not None:
+            allowed = at_top | in_functions if inside else at_top
+            assert room in allowed, f"{room} imports {module} {'in a function' if inside else 'at its top'}"
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    code = "import sys, yolotune.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"ray", "torch", "ultralytics", "optuna", "wandb", "pydantic", "pandas"} & set(said)
