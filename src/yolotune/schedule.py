@@ -168,22 +168,20 @@ def patience_plateau(values: Sequence[float], rule: Plateau, epochs: int, mode: 
         mode: `max` or `min`.
 
     Returns:
-        The reason in words, or None. A trial that never passed `min_value` is not judged: it has not converged, it has
-        not begun, and ASHA compares it with the others.
+        The reason in words, or None. A trial whose smoothed value never passed `min_value` is not judged: it has not
+        converged, it has not begun (real curves flicker near zero for a third of the epochs and then rise), and ASHA
+        compares it with the others.
     """
-    if mode == "max" and max(values) < rule.min_value:
-        return None
     sign = 1.0 if mode == "max" else -1.0
-    smooth = deque[float](maxlen=rule.num_results)
+    window: deque[float] = deque(maxlen=rule.num_results)
     best, since = -math.inf, 0
     for place, value in enumerate(values):
-        smooth.append(sign * value)
-        level = sum(smooth) / len(smooth)
-        if level > best + (rule.min_delta if place else 0.0):
+        window.append(sign * value)
+        level = sum(window) / len(window)
+        if len(window) == rule.num_results and level > best + rule.min_delta:
             best, since = level, place
     waited = len(values) - 1 - since
-    patience = epochs_of(rule.patience, epochs)
-    if waited < patience:
+    if waited < epochs_of(rule.patience, epochs) or best == -math.inf or (mode == "max" and best < rule.min_value):
         return None
     return f"no gain above {rule.min_delta:g} for {waited} epochs, since {sign * best:.4f} at epoch {since + 1}"
 

@@ -53,7 +53,7 @@ class Plateau(_Strict):
     grace_period: float = Field(0.1, gt=0, description="Epochs before a trial may be stopped; below 1 a share.")
     patience: float = Field(0.3, gt=0, description="`patience`: epochs without a new best; below 1 a share.")
     min_delta: float = Field(0.002, ge=0, description="`patience`: smaller gains do not count.")
-    min_value: float = Field(0.05, description="`patience`: a trial that never passed this value is not judged.")
+    min_value: float = Field(0.1, description="`patience`: a trial whose smoothed value never passed it is not judged.")
     std: float = Field(0.01, gt=0, description="`std`: stop below this standard deviation over the window.")
 
     @field_validator("metric")

@@ -198,19 +198,24 @@ def test_the_std_rule_stops_at_the_epoch_at_which_rays_stopper_does(
 
 def test_a_curve_that_falls_is_stopped_after_the_patience() -> None:
     falling = [0.9 - 0.005 * epoch for epoch in range(100)]
-    assert stops_at(PATIENCE, falling) == 31  # best at epoch 1, patience 0.3 of 100
+    assert stops_at(PATIENCE, falling) == 35  # best in the first window of 5, patience 0.3 of 100
 
 
 def test_a_flat_curve_is_stopped_after_the_patience_and_says_why() -> None:
-    assert stops_at(PATIENCE, [0.5] * 100) == 31
-    reason = patience_plateau([0.5] * 31, PATIENCE, 100, "max")
-    assert reason == "no gain above 0.002 for 30 epochs, since 0.5000 at epoch 1"
+    assert stops_at(PATIENCE, [0.5] * 100) == 35
+    reason = patience_plateau([0.5] * 35, PATIENCE, 100, "max")
+    assert reason == "no gain above 0.002 for 30 epochs, since 0.5000 at epoch 5"
 
 
 def test_a_trial_that_has_not_begun_is_not_judged() -> None:
     assert stops_at(PATIENCE, [0.0] * 100) is None
     late = [0.0] * 60 + [0.02 * epoch for epoch in range(40)]
     assert stops_at(PATIENCE, late) is None
+
+
+def test_a_real_curve_that_flickers_before_it_rises_is_not_judged() -> None:
+    flickers = [0.03, 0.08, 0.1, 0.07, 0.06, 0.0, 0.02, 0.01, 0.01, 0.02, 0.0, 0.04, 0.09, 0.08, 0.18, 0.25, 0.19, 0.15]
+    assert patience_plateau(flickers[:14], PATIENCE, 30, "max") is None
 
 
 def test_slow_gains_add_up() -> None:
@@ -224,7 +229,7 @@ def test_nothing_is_stopped_within_the_grace_period() -> None:
 def test_a_loss_plateaus_when_it_falls_no_longer() -> None:
     rule = Plateau(metric="val/seg_loss")
     assert stops_at(rule, [3.0 - 0.02 * epoch for epoch in range(100)]) is None
-    assert stops_at(rule, [1.0 + 0.02 * epoch for epoch in range(100)]) == 31
+    assert stops_at(rule, [1.0 + 0.02 * epoch for epoch in range(100)]) == 35
 
 
 @pytest.mark.parametrize("rule", [STD, PATIENCE])
@@ -235,7 +240,7 @@ def test_values_that_are_no_numbers_never_stop_a_trial(rule: Plateau, missing: A
     holes = [missing if epoch % 3 == 0 else value for epoch, value in enumerate(rising)]
     assert stops_at(rule, holes) is None
     flat = [0.5] * 9 + [missing] + [0.5] * 90
-    assert stops_at(rule, flat) == (11 if rule is STD else 32)  # a hole is no epoch without a gain
+    assert stops_at(rule, flat) == (11 if rule is STD else 36)  # a hole is no epoch without a gain
 
 
 @pytest.mark.parametrize("rule", [STD, PATIENCE])
