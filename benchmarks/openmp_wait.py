@@ -1,0 +1,63 @@
+"""What it costs when OpenMP's threads wait by spinning on cores that others use too.
+
+    python benchmarks/openmp_wait.py
+
+Trains YOLO11n-seg on made shapes with as many threads as cores, beside one busy process, once with OpenMP's default
+waiting and once with `OMP_WAIT_POLICY=PASSIVE`, in turn; prints the median seconds of an epoch and their ratio.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+EPOCHS = 3
+TRAIN = f"""
+import sys
+from pathlib import Path
+from yolotune.job import Job, isolate
+isolate()
+from yolotune.dataset import build_index, load_dataset, write_resolved
+from yolotune.shapes import make_shapes
+folder = Path(sys.argv[1])
+data = load_dataset(make_shapes(folder / "shapes", train=12, val=6, size=64))
+indexes = {{split: build_index(data, split, folder) for split in ("train", "val")}}
+fixed = {{"imgsz": 64, "plots": False, "optimizer": "AdamW", "batch": 8}}
+job = Job("yolo11n-seg.yaml", write_resolved(data, folder), {EPOCHS}, fixed, indexes=indexes, threads=int(sys.argv[2]))
+from yolotune.trainer import TrialTrainer
+TrialTrainer(job, {{}}, folder / "out", lambda row, last: print("epoch", row["seconds"], flush=True) is not None).train()
+"""
+
+
+def epoch_seconds(policy: str, threads: int) -> float:
+    """Returns the median seconds of an epoch beside one busy process."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-c", TRAIN, str(Path(folder)), str(threads)]
+            environment = {**os.environ, "OMP_WAIT_POLICY": policy}
+            said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    finally:
+        busy.kill()
+        busy.wait()
+    return statistics.median(float(line.split()[1]) for line in said.splitlines() if line.startswith("epoch"))
+
+
+def main() -> None:
+    threads = os.cpu_count() or 1
+    spinning, passive = [], []
+    for _ in range(2):
+        spinning.append(epoch_seconds("ACTIVE", threads))
+        passive.append(epoch_seconds("PASSIVE", threads))
+    ratios = [one / other for one, other in zip(spinning, passive, strict=True)]
+    print(f"{threads} threads on {threads} cores beside one busy process, seconds an epoch:")
+    print(f"spinning {statistics.median(spinning):.2f}, passive {statistics.median(passive):.2f}")
+    print(f"ratio {min(ratios):.1f} to {max(ratios):.1f}")
+
+
+if __name__ == "__main__":
+    main()
