@@ -59,7 +59,8 @@ def outcome(curves: Iterable[Curve], preset: str) -> str:
 
 
 def main() -> None:
-    print("| curves | rule | number | stopped | F1 kept, mean | worst | epochs saved |\n|---|---|---:|---:|---:|---:|---:|")
+    print("| curves | rule | number | stopped | F1 kept, mean | worst | epochs saved |")
+    print("|---|---|---:|---:|---:|---:|---:|")
     pools = {"healthy, made": healthy()} | {Path(name).name: recorded(Path(name)) for name in sys.argv[1:]}
     for name, curves in pools.items():
         for preset, rule in (("yolo11-seg", "default"), ("guide", "the guide's")):

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
-from yolotune.job import Job, isolate
+from yolotune.job import Job, Order, isolate
 from yolotune.record import write_json
 from yolotune.space import Choice, Domain, Point, RandInt, default_point, parse_space
 from yolotune.yamlio import parse_yaml
@@ -100,7 +100,12 @@ def record(job: Job, number: int, point: Point, work: Path) -> None:
     folder = work / f"training-{number:04d}"
     shutil.rmtree(folder, ignore_errors=True)
     rows: list[dict[str, Any]] = []
-    trainer = TrialTrainer(job, point, folder, lambda row, last: rows.append(row) is not None)
+
+    def on_epoch(row: dict[str, Any], last: bool) -> Order:
+        rows.append(row)
+        return Order.GO
+
+    trainer = TrialTrainer(job, point, folder, on_epoch)
     began = time.monotonic()
     trainer.train()
     ending = trainer.ending

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from yolotune.engine import Listener
     from yolotune.record import StudyRecord
     from yolotune.study import Study
 
-__all__ = ["Study", "read_study", "run"]
+__all__ = ["Study", "read_study", "resume", "run"]
 __version__ = "0.1.0"
 
 
@@ -31,6 +33,28 @@ def run(study: Study, listener: Listener | None = None) -> StudyRecord:
     from yolotune.check import check
 
     return engine.run(check(study), listener)
+
+
+def resume(
+    folder: Path, study: Study | None = None, listener: Listener | None = None, *, allow_changes: bool = False
+) -> StudyRecord:
+    """Goes on with a study and returns its record.
+
+    Args:
+        folder: The study's folder.
+        study: Other settings than before, such as more trials; None for those it has.
+        listener: Who is told what happens.
+        allow_changes: Go on even where dataset, space or objective are others.
+
+    Raises:
+        UserError: No study there, another process works on it, or it has changed in a way that forbids going on.
+        StudyFailed: No trial has a value.
+        KeyboardInterrupt: It was stopped once more.
+    """
+    from yolotune.continuation import resume
+    from yolotune.study import load_study
+
+    return resume(folder, study or load_study(folder, {}), listener, allow_changes=allow_changes)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback, Stopper
@@ -13,24 +11,29 @@ from ray.tune.experiment import Trial
 from yolotune.record import Ending, Record, Verdict, trial_folder
 from yolotune.schedule import Endings, PlateauStopper
 from yolotune.search import ending_of
+from yolotune.stop import Stop
 from yolotune.study import Study
-from yolotune.yamlio import read_yaml
 
 if TYPE_CHECKING:
     from yolotune.engine import Listener
 
+#: The study ends when its first trials, this many, fail with the same words.
+SAME_FAILURES = 3
+#: Seconds given to trials that end together with the study, for their final evaluation and uploads.
+LAST_TRIALS_S = 900.0
+
 
 class StudyStopper(Stopper):
-    """The plateau rule, if there is one, and the end of the whole study after Ctrl-C."""
+    """The plateau rule, if there is one, and the end of the whole study: Ctrl-C, its time, failure upon failure."""
 
-    def __init__(self, study: Study, endings: Endings, stop: threading.Event) -> None:
+    def __init__(self, study: Study, endings: Endings, stop: Stop) -> None:
         self._plateau = PlateauStopper(study, endings) if study.plateau else None
         self._endings = endings
         self._stop = stop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         if self._stop.is_set() and not result.get("done"):
-            self._endings[int(result["config"]["number"])] = Ending(Verdict.INTERRUPTED, "the study was stopped")
+            self._endings[int(result["config"]["number"])] = Ending(Verdict.INTERRUPTED, self._stop.reason)
             return True
         return self._plateau is not None and self._plateau(trial_id, result)
 
@@ -44,17 +47,33 @@ class StudyStopper(Stopper):
 class RecordKeeper(Callback):
     """Writes every report and verdict into the record as it arrives, and tells the listener."""
 
-    def __init__(self, record: Record, study: Study, endings: Endings, listener: Listener, patience: float) -> None:
+    def __init__(
+        self, record: Record, study: Study, model: str, endings: Endings, listener: Listener, stop: Stop
+    ) -> None:
+        """Takes what it writes to and whom it tells.
+
+        Args:
+            record: The study's folder.
+            study: The settings.
+            model: As trials load it, for best.yaml.
+            endings: Why schedulers and stoppers stopped a trial.
+            listener: Who is told.
+            stop: Set when the first trials all fail alike.
+        """
         self._record = record
         self._study = study
+        self._model = model
         self._endings = endings
         self._listener = listener
-        self._patience = patience
+        self._stop = stop
+        self._started: set[int] = set()
         self._effective: dict[int, dict[str, Any]] = {}
+        self._failures: list[str] | None = []
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number = int(trial.config["number"])
-        if number not in self._record.numbers:
+        if number not in self._started:  # Ray calls this again when it restarts a trial's process
+            self._started.add(number)
             self._record.start(number, trial.config["point"])
             self._listener.trial_started(number, trial.config["point"])
 
@@ -65,9 +84,7 @@ class RecordKeeper(Callback):
             return
         number, row = int(trial.config["number"]), result["report"]
         self._effective[number] = result["effective"]
-        known = len(self._record.rows(number))
-        self._record.append(number, row)
-        if len(self._record.rows(number)) > known:
+        if self._record.append(number, row):
             self._listener.epoch_reported(number, row)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -75,21 +92,33 @@ class RecordKeeper(Callback):
         self._end(number, ending_of(self._endings.get(number), trial.last_result, error=False))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Errors of a training come as verdicts; this one is a process that died once too often."""
         number = int(trial.config["number"])
-        self._end(number, Ending(Verdict.FAILED, _error_of(trial_folder(self._record.folder, number))))
+        self._end(number, Ending(Verdict.FAILED, f"the trial's process died {trial.num_failures} times"))
 
     def _end(self, number: int, ending: Ending) -> None:
-        if number not in self._record.numbers or self._record.ended(number):
+        if number not in self._started or self._record.ended(number):
             return
+        self._count_failure(number, ending)
         effective = self._effective.get(number, {})
         value = self._record.end(number, ending, effective)
         best = False
         if value is not None:
-            study = self._study
-            hyperparameters = {"model": study.model, "epochs": study.epochs, **study.fixed}
+            hyperparameters = {"model": self._model, "epochs": self._study.epochs, **self._study.fixed}
             point = self._record.point(number)
             best = self._record.offer_best(number, value, {**hyperparameters, **point, **effective})
         self._listener.trial_ended(number, ending, value, best)
+
+    def _count_failure(self, number: int, ending: Ending) -> None:
+        """Ends the study when its first trials all fail for the same reason: the next ones would too."""
+        if self._failures is None or ending.verdict is not Verdict.FAILED:
+            self._failures = None  # one has worked, so the study as such does
+            return
+        self._failures.append(ending.reason)
+        if self._failures == [ending.reason] * SAME_FAILURES:
+            log = trial_folder(self._record.folder, number) / "error.txt"
+            trace = log.read_text(encoding="utf-8") if log.exists() else ""
+            self._stop.fail(f"the first {SAME_FAILURES} trials failed alike: {ending.reason}\n{trace}".rstrip())
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Waits for the last trials: Ray gives those that end together with the study only ten seconds."""
@@ -98,7 +127,7 @@ class RecordKeeper(Callback):
 
     def _wait_for_stopped_trials(self) -> None:
         """Waits until every trial that a rule stopped has left its training and says so."""
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + LAST_TRIALS_S
         for number in self._endings:
             marker = trial_folder(self._record.folder, number) / "ended.yaml"
             while not marker.exists() and time.monotonic() < deadline:
@@ -106,15 +135,8 @@ class RecordKeeper(Callback):
 
     def close(self) -> None:
         """Gives a verdict to what Ray left without one."""
-        for number in self._record.numbers:
-            self._end(number, Ending(Verdict.INTERRUPTED, "the study was stopped"))
+        for number in self._started:
+            self._end(number, Ending(Verdict.INTERRUPTED, self._stop.reason))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that never happens
-
-
-def _error_of(folder: Path) -> str:
-    """Returns the error that a trial wrote down before it ended; one that was killed wrote nothing."""
-    marker = folder / "ended.yaml"
-    said = read_yaml(marker).get("error") if marker.exists() else None
-    return str(said).strip().splitlines()[0] if said else "the trial's process died"

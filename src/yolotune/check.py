@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from yolotune import space as spaces
@@ -29,8 +30,12 @@ MAX_GRID = 100_000
 T = TypeVar("T")
 
 
-def check(study: Study) -> Plan:
+def check(study: Study, folder: Path | None = None) -> Plan:
     """Returns what is to be run, or raises everything that is wrong with it.
+
+    Args:
+        study: The settings.
+        folder: Of the study that is to go on; None for a new one.
 
     Raises:
         UserError: All problems at once.
@@ -49,7 +54,7 @@ def check(study: Study) -> Plan:
     dataset = attempt(lambda: load_dataset(study.data))
     model = attempt(lambda: find_model(study.model))
     resources = attempt(lambda: share_out(study))
-    problems += check_storage(study)
+    problems += check_storage(folder or study.folder(), goes_on=folder is not None)
     points: list[spaces.Point] = []
     if not study.parsed[2]:
         read = attempt(lambda: read_points(study, dataset.nc if dataset else 1))
@@ -190,11 +195,10 @@ def _fit_on_gpus(gpus: float, concurrent: int) -> int:
     return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
 
 
-def check_storage(study: Study) -> list[Problem]:
+def check_storage(folder: Path, *, goes_on: bool = False) -> list[Problem]:
     """Returns what is wrong with the place where the study would be kept; nothing is created."""
-    folder = study.folder()
-    if (folder / "trials").exists():
-        return [Problem(str(folder), "holds a study already.", "choose another --name, or leave out --exist-ok.")]
+    if (folder / "trials").exists() and not goes_on:
+        return [Problem(str(folder), "holds a study already.", "use --resume, or choose another --name.")]
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return [Problem(str(existing), "cannot be written to.", "give another place with --project.")]

@@ -35,7 +35,10 @@ def _root() -> None:
 
 @app.command(context_settings=WORD_SETTINGS)
 @takes_study
-def run(study: Study) -> None:
+def run(
+    study: Study,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of this name, if any.")] = False,
+) -> None:
     """Search: check everything, then train trial after trial.
 
     Example: yolotune run --data path/to/data.yaml --project my_project --concurrent 2 imgsz=320
@@ -43,7 +46,30 @@ def run(study: Study) -> None:
     import yolotune
     from yolotune.progress import Lines, print_result
 
-    print_result(yolotune.run(study, Lines()))
+    folder = study.wanted_folder()
+    if resume and (folder / "study.yaml").exists():
+        print_result(yolotune.resume(folder, study, Lines()))
+    else:
+        print_result(yolotune.run(study, Lines()))
+
+
+@app.command(context_settings=WORD_SETTINGS)
+@takes_study
+def resume(
+    study: Study,
+    folder: Folder,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Even if dataset, space or objective are others.")
+    ] = False,
+) -> None:
+    """Go on with a study: after a crash, Ctrl-C or a reboot, on another machine, with more trials.
+
+    Example: yolotune resume runs/tune/study --num-samples 80
+    """
+    import yolotune
+    from yolotune.progress import Lines, print_result
+
+    print_result(yolotune.resume(folder, study, Lines(), allow_changes=allow_changes))
 
 
 @app.command(context_settings=WORD_SETTINGS)

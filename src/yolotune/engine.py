@@ -20,8 +20,10 @@ from typing import Any, Protocol
 from yolotune.dataset import Dataset, build_index, write_resolved, write_train_subset
 from yolotune.errors import StudyFailed
 from yolotune.job import Job
-from yolotune.record import Ending, Record, StudyRecord, read_study, trial_folder
+from yolotune.lock import owned
+from yolotune.record import Ending, Record, StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.space import Point
+from yolotune.stop import Stop
 from yolotune.study import Study
 
 #: Read by Ray when it is imported or started, so set before that. Each says why.
@@ -36,8 +38,6 @@ RAY_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots are of no use here
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-#: Seconds given to trials that end together with the study.
-LAST_TRIALS_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -109,27 +109,39 @@ class Silent:
     def interrupted(self) -> None: ...
 
 
-def run(plan: Plan, listener: Listener | None = None) -> StudyRecord:
+def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None = None) -> StudyRecord:
     """Runs a checked study to its end and returns its record.
 
+    Args:
+        plan: What to run.
+        listener: Who is told what happens.
+        before: The record of a study that is to go on; None starts a new one.
+
     Raises:
-        StudyFailed: No trial has a value, or Ray broke.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; running trials ended after their epoch, and the record is complete.
+        UserError: Another process works on this study.
+        StudyFailed: No trial has a value, every trial fails for the same reason, or Ray broke.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; running trials left after their epoch, and the study can be resumed.
     """
     listener = listener or Silent()
     study = plan.study
-    folder = study.folder()
+    folder = before.folder if before else study.folder()
     record = Record(folder, metric=study.metric, mode=study.direction)
-    record.create(study.model_dump(), _environment(plan))
-    job = _prepare_job(plan, folder)
-    listener.study_started(folder, plan)
-    stop = threading.Event()
-    with _signals(stop, listener):
-        _tune(plan, job, record, listener, stop)
+    with owned(folder):
+        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model}
+        if before:
+            record.reopen(before.trials, settings)
+        else:
+            record.create(settings, _environment(plan))
+        job = _prepare_job(plan, folder)
+        listener.study_started(folder, plan)
+        stop = Stop(study.time_budget_s)
+        _tune(plan, job, record, listener, stop, before.trials if before else [])
     result = read_study(folder)
-    if stop.is_set():
+    if stop.failure:
+        raise StudyFailed(stop.failure)
+    if stop.signalled:
         raise KeyboardInterrupt
-    if result.best is None:
+    if result.best is None and not stop.is_set():
         raise StudyFailed(_why_nothing(result))
     return result
 
@@ -137,7 +149,7 @@ def run(plan: Plan, listener: Listener | None = None) -> StudyRecord:
 def _prepare_job(plan: Plan, folder: Path) -> Job:
     """Writes what all trials read: resolved paths, label indexes, the training images that are measured."""
     study, data = plan.study, folder / "data"
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     indexes = {split: build_index(plan.dataset, split, data) for split in ("train", "val")}
     return Job(
         model=plan.model,
@@ -154,8 +166,8 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
     )
 
 
-def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: threading.Event) -> None:
-    """Assembles Ray Tune's parts and runs them."""
+def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: Stop, recorded: list[TrialRecord]) -> None:
+    """Assembles Ray Tune's parts, fills them from the record, and runs them."""
     os.environ.update({**RAY_ENVIRONMENT, **{k: os.environ[k] for k in RAY_ENVIRONMENT if k in os.environ}})
     import ray
     from ray import tune
@@ -168,18 +180,25 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: thread
     from yolotune.trial import Trial
 
     study, resources, endings = plan.study, plan.resources, Endings()
-    searcher = OptunaSearcher(study, plan.points, endings, stop, database=record.folder / "study.db")
+    left = study.num_samples - sum(not trial.unfinished for trial in recorded)
+    if left <= 0:
+        return
+    searcher = OptunaSearcher(study, plan.points, endings, stop, record.folder / "study.db", recorded)
+    scheduler = FIFOScheduler()
+    if study.asha:
+        scheduler = Asha(study, endings)
+        scheduler.rebuild((trial.number, trial.epochs) for trial in recorded)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_resources(tune.with_parameters(Trial, job=job, study_folder=record.folder), share)
-    keeper = RecordKeeper(record, study, endings, listener, LAST_TRIALS_S)
-    with _ray(resources):
+    keeper = RecordKeeper(record, study, job.model, endings, listener, stop)
+    with _ray(resources), _signals(stop, listener):  # in this order: Ray sets a handler of its own for SIGTERM
         try:
             tune.Tuner(
                 trainable,
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
-                    scheduler=Asha(study, endings) if study.asha else FIFOScheduler(),
-                    num_samples=study.num_samples,
+                    scheduler=scheduler,
+                    num_samples=left,
                     max_concurrent_trials=study.concurrent,
                     trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
                 ),
@@ -188,7 +207,9 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: thread
                     storage_path=str(record.folder),
                     stop=StudyStopper(study, endings, stop),
                     callbacks=[keeper],
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # best.pt is in the record
+                    # a trial goes on from its own folder, so Ray keeps no checkpoints and only restarts processes
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    failure_config=tune.FailureConfig(max_failures=study.max_failures),
                     verbose=0,
                 ),
             ).fit()
@@ -223,16 +244,16 @@ def _ray(resources: Resources) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(stop: threading.Event, listener: Listener) -> Iterator[None]:
+def _signals(stop: Stop, listener: Listener) -> Iterator[None]:
     """Ctrl-C and SIGTERM: the first asks all trials to end after their epoch, the second ends at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(_signal: int, _frame: Any) -> None:
-        if stop.is_set():
+        if stop.signalled:
             raise KeyboardInterrupt
-        stop.set()
+        stop.signal()
         listener.interrupted()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -41,6 +41,8 @@ PANELS: dict[str, tuple[Flag, ...]] = {
     "Resources": (
         Flag("gpus", float, "GPUs of the study; a trial gets gpus/concurrent. (all)"),
         Flag("cpus", int, "CPU cores of the study; a trial gets cpus/concurrent. (all)"),
+        Flag("max_failures", int, "Restarts of a trial whose process or node died. (2)"),
+        Flag("time_budget", str, "Ends the study in good order after 8h, 90m or 30s."),
         Flag("device", str, "cpu, or the GPUs the study may use: 0 or 0,1."),
     ),
     "Search": (
@@ -72,17 +74,21 @@ WORDS = Annotated[
 
 
 def takes_study(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the flags of a study; it is called with the `Study` they make, and with options of its own."""
+    """Gives a command the flags of a study; it is called with the `Study` they make, and with options of its own.
+
+    A command with a `folder` of its own starts from the settings of the study in it, which the flags then change.
+    """
     written = list(inspect.signature(command).parameters.values())[1:]  # without the study
     own = [parameter.replace(annotation=eval(parameter.annotation, command.__globals__)) for parameter in written]
 
     @functools.wraps(command)
     def parsed(**given: Any) -> None:
         others = {parameter.name: given.pop(parameter.name) for parameter in own}
-        command(make_study(given.pop("words") or [], given), **others)
+        command(make_study(given.pop("words") or [], given, others.get("folder")), **others)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [inspect.Parameter("words", keyword, default=None, annotation=WORDS)]
+    parameters = [parameter.replace(kind=keyword) for parameter in own if parameter.name == "folder"]
+    parameters.append(inspect.Parameter("words", keyword, default=None, annotation=PAIRS if parameters else WORDS))
     for panel, flags in PANELS.items():
         for flag in flags:
             option = typer.Option(
@@ -90,18 +96,22 @@ def takes_study(command: Callable[..., None]) -> Callable[..., None]:
             )
             unset, kind = (False, bool) if flag.kind is bool else (None, flag.kind | None)
             parameters.append(inspect.Parameter(flag.name, keyword, default=unset, annotation=Annotated[kind, option]))
-    parameters += [parameter.replace(kind=keyword) for parameter in own]
+    parameters += [parameter.replace(kind=keyword) for parameter in own if parameter.name != "folder"]
     parsed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}  # what typer reads
     return parsed
 
 
-def make_study(words: list[str], given: dict[str, Any]) -> Study:
+PAIRS = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fixed Ultralytics arguments.")]
+
+
+def make_study(words: list[str], given: dict[str, Any], folder: Path | None = None) -> Study:
     """Returns the study that a command line describes.
 
     Args:
         words: A study file and `key=value` pairs, in any order.
         given: Values by flag; None or False where a flag was not given.
+        folder: Of the study that is to go on, in place of a study file.
 
     Raises:
         UserError: Words that are neither, or anything wrong with the study itself.
@@ -109,7 +119,7 @@ def make_study(words: list[str], given: dict[str, Any]) -> Study:
     from yolotune.study import FLAG_FIELDS, load_study
 
     files = [word for word in words if "=" not in word]
-    if len(files) > 1:
+    if len(files) > (0 if folder else 1):
         raise fail(" ".join(files), "one study file at most, and KEY=VALUE pairs.", "remove the others.")
     flags: dict[str, Any] = {}
     for name, value in given.items():
@@ -131,7 +141,7 @@ def make_study(words: list[str], given: dict[str, Any]) -> Study:
         flags.setdefault(key, pairs.pop(key))
     if pairs:
         flags["train"] = pairs
-    return load_study(Path(files[0]) if files else None, flags)
+    return load_study(folder or (Path(files[0]) if files else None), flags)
 
 
 def _pair(word: str) -> tuple[str, Any]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ from yolotune.space import Point
 
 #: Ultralytics' integrations (`ultralytics/utils/__init__.py: SettingsManager`); none may act inside a trial.
 INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "sync")
+
+
+class Order(Enum):
+    """What a training is told after an epoch."""
+
+    GO = "go"
+    STOP = "stop"  # it has ended: evaluate best.pt, draw the curves
+    LEAVE = "leave"  # it goes on another time: keep last.pt as it is, and leave at once
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ class Lines:
         self._began = time.monotonic()
         self._best: float | None = None
         self._metric = ""
+        self._folder = Path()
 
     def study_started(self, folder: Path, plan: Plan) -> None:
         self._metric = plan.study.objective
+        self._folder = folder
         for line in plan_lines(plan):
             self._say(line)
-        self._say(f"Study in {escape(str(_short(folder)))}. Ctrl-C ends it in good order.")
+        self._say(f"Study in {escape(str(_short(folder)))}. Ctrl-C ends it in good order, to be resumed.")
 
     def trial_started(self, number: int, point: Point) -> None:
         self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
@@ -51,7 +53,8 @@ class Lines:
         self._say(f"{head} {shown}{mark} [dim]({escape(ending.reason)})[/]")
 
     def interrupted(self) -> None:
-        self._say("Stopping: running trials end after this epoch. Once more Ctrl-C stops at once.")
+        self._say("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")
+        self._say(_go_on(self._folder))
 
     def _clock(self) -> str:
         seconds = int(time.monotonic() - self._began)
@@ -93,14 +96,8 @@ def print_result(record: StudyRecord) -> None:
     """Prints the table of trials, the best point, and what to type next."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, side in (
-        ("trial", "right"),
-        ("verdict", "left"),
-        ("epochs", "right"),
-        ("best epoch", "right"),
-        ("value", "right"),
-    ):
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for name in ("trial", "verdict", "epochs", "best epoch", "value"):
+        table.add_column(name, justify="left" if name == "verdict" else "right")
     for trial in record.trials:
         value = "" if trial.value is None else f"{trial.value:.4f}"
         row = (str(trial.number), str(trial.verdict), str(len(trial.epochs)), str(trial.best_epoch or ""), value)
@@ -110,6 +107,12 @@ def print_result(record: StudyRecord) -> None:
     console.print(f"{len(record.trials)} trials: {counts}; {record.epochs_trained} epochs trained.")
     for line in best_lines(record):
         console.print(line, markup=False)
+    if any(trial.unfinished for trial in record.trials):
+        console.print(_go_on(record.folder), markup=False)
+
+
+def _go_on(folder: Path) -> str:
+    return f"Go on:   yolotune resume {_short(folder)}"
 
 
 def best_lines(record: StudyRecord) -> list[str]:

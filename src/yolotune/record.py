@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -75,6 +75,11 @@ class TrialRecord:
     best_epoch: int | None
     value: float | None
     effective: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is to go on when the study is resumed."""
+        return self.ending is None or self.ending.verdict is Verdict.INTERRUPTED
 
     @property
     def weights(self) -> Path:
@@ -146,33 +151,47 @@ class Record:
             UserError: The folder already holds trials.
         """
         if (self.folder / "trials").exists():
-            raise fail(str(self.folder), "holds a study already.", "choose another --name, or leave out --exist-ok.")
+            raise fail(str(self.folder), "holds a study already.", "resume it, or choose another --name.")
         (self.folder / "trials").mkdir(parents=True)
-        head = {"schema": SCHEMA, "metric": self._metric, "direction": self._mode}
-        write_yaml(
-            self.folder / "study.yaml", {**head, **settings}, "The study as it runs: preset, file and flags together."
-        )
+        self._write_settings(settings)
         write_json(self.folder / "environment.json", {"schema": SCHEMA, **environment})
 
+    def reopen(self, trials: Iterable[TrialRecord], settings: Mapping[str, Any]) -> None:
+        """Goes on with a study: what was recorded is known again, and the settings are those of now."""
+        for trial in trials:
+            self._rows[trial.number] = list(trial.epochs)
+            self._points[trial.number] = trial.point
+            if trial.value is not None and better(trial.value, self._best[1] if self._best else None, self._mode):
+                self._best = trial.number, trial.value
+        self._write_settings(settings)
+
+    def _write_settings(self, settings: Mapping[str, Any]) -> None:
+        head = {"schema": SCHEMA, "metric": self._metric, "direction": self._mode}
+        header = "The study as it runs: preset, file and flags together."
+        write_yaml(self.folder / "study.yaml", {**head, **settings}, header)
+
     def start(self, number: int, point: Point) -> None:
-        """Notes that a trial exists."""
+        """Notes that a trial exists, or that one goes on that was interrupted."""
         folder = trial_folder(self.folder, number)
         folder.mkdir(exist_ok=True)
+        for word in ("verdict.yaml", "ended.yaml"):  # of before it was interrupted
+            (folder / word).unlink(missing_ok=True)
         self._rows.setdefault(number, [])
         self._points[number] = point
         write_yaml(folder / "point.yaml", {"schema": SCHEMA, **point})
 
-    def append(self, number: int, row: Mapping[str, Any]) -> None:
-        """Adds an epoch report; one for an epoch that is there already is dropped."""
+    def append(self, number: int, row: Mapping[str, Any]) -> bool:
+        """Adds an epoch report, and says so; one for an epoch that is there already is dropped."""
         rows = self._rows[number]
         if rows and row["epoch"] <= rows[-1]["epoch"]:
-            return
+            return False
         rows.append(dict(row))
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         with open(trial_folder(self.folder, number) / "epochs.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({"schema": SCHEMA, **finite}, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        return True
 
     def end(self, number: int, ending: Ending, effective: Mapping[str, Any]) -> float | None:
         """Writes the verdict and returns the trial's value, None if no epoch had one."""
@@ -252,6 +271,12 @@ def read_study(folder: Path) -> StudyRecord:
     return StudyRecord(folder=folder, settings=head, trials=trials)
 
 
+def read_ending(folder: Path) -> Ending | None:
+    """Returns the verdict on the trial of a folder, if it has one."""
+    path = folder / "verdict.yaml"
+    return _ending(_plain(path), path) if path.exists() else None
+
+
 def _read_trial(folder: Path) -> TrialRecord:
     point = _plain(folder / "point.yaml")
     end = _plain(folder / "verdict.yaml") if (folder / "verdict.yaml").exists() else {}
@@ -259,7 +284,7 @@ def _read_trial(folder: Path) -> TrialRecord:
         number=int(folder.name),
         folder=folder,
         point=point,
-        epochs=_read_rows(folder / "epochs.jsonl"),
+        epochs=read_rows(folder / "epochs.jsonl"),
         ending=_ending(end, folder / "verdict.yaml") if end else None,
         best_epoch=end.get("best_epoch"),
         value=end.get("value"),
@@ -285,7 +310,7 @@ def _ending(said: Mapping[str, Any], path: Path) -> Ending:
         raise fail(str(path), f"damaged: {said!r:.80} is no verdict.", _RESTORE) from error
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     """Reads epoch reports; a last line that was torn by a crash is dropped."""
     if not path.exists():
         return []

@@ -8,22 +8,26 @@ pruned ones, FAIL for the rest.
 
 from __future__ import annotations
 
+import itertools
 import logging
-import threading
+import random
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from ray.tune.search import Searcher
 
 from yolotune.metrics import better, is_finite
-from yolotune.record import FINISHED, Ending, Verdict
+from yolotune.record import FINISHED, Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
-from yolotune.space import Domain, Point, RandInt, Uniform, grid_size, options
+from yolotune.space import Domain, Point, RandInt, Uniform, options
+from yolotune.stop import Stop
 from yolotune.study import Study
 
 log = logging.getLogger(__name__)
@@ -43,18 +47,23 @@ def distribution(domain: Domain) -> BaseDistribution:
     return CategoricalDistribution(domain.options)
 
 
-def make_sampler(study: Study) -> BaseSampler:
-    """Returns the sampler that `--search` names, seeded."""
-    if study.search == "random":
-        return RandomSampler(seed=study.seed)
-    if study.search == "grid":
-        return _Grid({name: list(options(domain)) for name, domain in study.domains.items()}, seed=study.seed)
-    return TPESampler(seed=study.seed, n_startup_trials=STARTUP_TRIALS)
+def make_sampler(study: Study, number: int) -> BaseSampler:
+    """Returns the sampler for one trial.
+
+    It is seeded by the study's seed and the trial's number, not by how often it was asked, so that a resumed study
+    suggests what an uninterrupted one would have.
+    """
+    seed = int(np.random.SeedSequence((study.seed, number)).generate_state(1)[0])
+    return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS) if study.search == "tpe" else RandomSampler(seed=seed)
 
 
-class _Grid(GridSampler):
-    def after_trial(self, *_: object) -> None:
-        """Nothing: Optuna would stop its loop after the last point, and raises because there is no loop."""
+def grid(study: Study) -> list[Point]:
+    """Returns all combinations of a grid in an order drawn from the seed, so that a part of it covers all of it."""
+    names = list(study.domains)
+    combinations = itertools.product(*(options(domain) for domain in study.domains.values()))
+    points = [dict(zip(names, values, strict=True)) for values in combinations]
+    random.Random(study.seed).shuffle(points)
+    return points
 
 
 class OptunaSearcher(Searcher):
@@ -68,10 +77,11 @@ class OptunaSearcher(Searcher):
         study: Study,
         points: Sequence[Point],
         endings: Endings,
-        stop: threading.Event | None = None,
+        stop: Stop | None = None,
         database: Path | None = None,
+        recorded: Sequence[TrialRecord] = (),
     ) -> None:
-        """Creates the Optuna study and queues the initial points.
+        """Creates the Optuna study from the record, and queues what is to be tried first.
 
         Args:
             study: The study.
@@ -79,30 +89,59 @@ class OptunaSearcher(Searcher):
             endings: Why schedulers and stoppers stopped a trial.
             stop: When set, nothing more is suggested.
             database: SQLite file that mirrors ended trials for optuna-dashboard; None for none.
+            recorded: Trials of before, by number; unfinished ones are suggested again, first.
         """
         super().__init__(metric=study.metric, mode=study.direction)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._study = study
         self._space = {name: distribution(domain) for name, domain in study.domains.items()}
         self._endings = endings
         self._stop = stop
-        # initial points, the defaults among them, are tried besides the grid
-        self._left = grid_size(study.domains) + len(points) if study.search == "grid" else None
         direction: Direction = "maximize" if study.direction == "max" else "minimize"
-        self.optuna_study = optuna.create_study(sampler=make_sampler(study), direction=direction, study_name=study.name)
-        for point in points:
-            self.optuna_study.enqueue_trial(point)
-        self._trials: dict[str, Trial] = {}
+        self.optuna_study = optuna.create_study(direction=direction, study_name=study.name)
         self._mirror = _Mirror(database, study.name, direction) if database else None
+        self._trials: dict[str, Trial] = {}
+        self._unfinished: deque[Trial] = deque()
+        for trial in recorded:
+            self._remember(trial)
+        known = [trial.point for trial in recorded]
+        wanted = [*points, *(point for point in grid(study) if point not in points)] if self._is_grid else points
+        self._queue = deque(point for point in wanted if point not in known)
+
+    @property
+    def _is_grid(self) -> bool:
+        return self._study.search == "grid"
+
+    def _remember(self, trial: TrialRecord) -> None:
+        """Adds a recorded trial to the Optuna study: as it ended, or as one that is running."""
+        values = {int(row["epoch"]): row.get(self.metric) for row in trial.epochs}
+        finite = {step: float(value) for step, value in values.items() if is_finite(value)}
+        known = create_trial(
+            state=TrialState.RUNNING,
+            params=trial.point,
+            distributions=self._space,
+            intermediate_values=finite,
+        )
+        self.optuna_study.add_trial(known)
+        running = Trial(self.optuna_study, self.optuna_study.get_trials(deepcopy=False)[-1]._trial_id)
+        if trial.unfinished:
+            self._unfinished.append(running)
+        elif trial.ending is not None:
+            self.tell(running, trial.ending)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns the next config, or `FINISHED` when a grid is used up or the study is being stopped."""
         if self._stop is not None and self._stop.is_set():
             return str(Searcher.FINISHED)
-        if self._left is not None:
-            if not self._left:
-                return str(Searcher.FINISHED)
-            self._left -= 1
-        trial = self.optuna_study.ask(self._space)
+        if self._unfinished:
+            trial = self._unfinished.popleft()
+        elif self._queue or not self._is_grid:
+            if self._queue:
+                self.optuna_study.enqueue_trial(self._queue.popleft())
+            self.optuna_study.sampler = make_sampler(self._study, len(self.optuna_study.get_trials(deepcopy=False)))
+            trial = self.optuna_study.ask(self._space)
+        else:
+            return str(Searcher.FINISHED)
         self._trials[trial_id] = trial
         return {"number": trial.number, "point": dict(trial.params)}
 
@@ -182,6 +221,7 @@ class _Mirror:
         self._name = name
         self._direction = direction
         self._study: optuna.Study | None = None
+        path.unlink(missing_ok=True)  # rebuilt from the record whenever a study starts or goes on
 
     def add(self, trial: FrozenTrial) -> None:
         try:

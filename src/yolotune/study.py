@@ -6,6 +6,7 @@ Later wins: preset, then study file, then flags. `train`, `asha` and `plateau` a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
@@ -21,6 +22,8 @@ from yolotune.yamlio import parse_yaml, read_yaml
 
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
+#: What the record adds to study.yaml.
+RECORD_KEYS = frozenset({"schema", "metric", "direction"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -86,6 +89,8 @@ class Study(_Strict):
     device: str | None = Field(None, description="'cpu', or the GPUs the study may use: '0' or '0,1'.")
     objective: str = Field(metrics.DEFAULT_OBJECTIVE, description="The metric that is searched.")
     mode: Literal["max", "min"] | None = Field(None, description="Direction of the objective; known from its name.")
+    max_failures: int = Field(2, ge=0, description="Restarts of a trial whose process or node died.")
+    time_budget: str | float | None = Field(None, description="Ends the study in good order: 8h, 90m, 30s, or hours.")
     search: Literal["tpe", "random", "grid"] = Field("tpe", description="Optuna's sampler.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
@@ -117,6 +122,13 @@ class Study(_Strict):
             raise ValueError("A plain folder name is expected; `project` takes a path")
         return name
 
+    @field_validator("time_budget")
+    @classmethod
+    def _duration(cls, given: str | float | None) -> str | float | None:
+        if given is not None and not re.fullmatch(r"\d+(\.\d+)?\s*[hms]?", str(given)):
+            raise ValueError("A time such as 8h, 90m or 30s is expected; a plain number means hours")
+        return given
+
     @field_validator("space", mode="before")
     @classmethod
     def _written(cls, given: Any) -> Any:
@@ -139,6 +151,14 @@ class Study(_Strict):
     @property
     def direction(self) -> Literal["max", "min"]:
         return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
+
+    @property
+    def time_budget_s(self) -> float | None:
+        """The time of the study in seconds."""
+        if self.time_budget is None:
+            return None
+        number, unit = re.fullmatch(r"([\d.]+)\s*([hms]?)", str(self.time_budget)).groups()  # type: ignore[union-attr]
+        return float(number) * {"h": 3600, "": 3600, "m": 60, "s": 1}[unit]
 
     @property
     def grace_period(self) -> int:
@@ -169,12 +189,15 @@ class Study(_Strict):
             fixed["close_mosaic"] = min(epochs_of(share, self.epochs), self.epochs - 1)
         return fixed
 
-    def folder(self) -> Path:
-        """Returns where the study would be kept: `runs/tune/[project/]name`, or the next free `name-2`, `name-3`."""
+    def wanted_folder(self) -> Path:
+        """Returns `runs/tune/[project/]name`, taken or not."""
         base = Path(self.project or "")
-        wanted = (base if base.is_absolute() else Path("runs/tune") / base).resolve() / self.name
+        return (base if base.is_absolute() else Path("runs/tune") / base).resolve() / self.name
+
+    def folder(self) -> Path:
+        """Returns where a new study would be kept: the wanted folder, or the next free `name-2`, `name-3`."""
+        path = wanted = self.wanted_folder()
         taken = 1
-        path = wanted
         while path.exists() and not self.exist_ok:
             taken += 1
             path = wanted.with_name(f"{wanted.name}-{taken}")
@@ -206,7 +229,7 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
     """Reads a study file and lays the flags over it.
 
     Args:
-        path: The study file, or None where flags say everything.
+        path: The study file, the folder of a study, or None where flags say everything.
         flags: Values by field of `Study`; `space` may be the path of a file.
 
     Raises:
@@ -214,10 +237,13 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
     """
     written: dict[str, Any] = {}
     if path is not None:
-        read = read_yaml(path)
+        recorded = path.is_dir()
+        if recorded and not (path / "study.yaml").exists():
+            raise fail(str(path), "no study here: study.yaml is missing.", "give the folder that was printed.")
+        read = read_yaml(path / "study.yaml" if recorded else path)
         if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
             raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
-        written = read
+        written = {key: value for key, value in read.items() if not (recorded and key in RECORD_KEYS)}
     given = merge(_with_space(written), _with_space(flags))
     for key in ("asha", "plateau"):
         if given.get(key) is False:

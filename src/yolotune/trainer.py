@@ -8,7 +8,9 @@ What it changes, and why:
   number is the number of the checkpoint.
 - NaN and Inf end the training at that epoch; Ultralytics would go back to last.pt up to three times.
 - No integration (Ray, W&B, ClearML, ...) acts; labels come from the study's index, not from `labels.cache`.
-- It can be told to stop after any epoch and then leaves its loop as at the last one: final evaluation, curves.
+- It can be told to stop after any epoch and then leaves its loop as at the last one: final evaluation, curves. Or to
+  leave at once, to be resumed from last.pt.
+- A checkpoint counts from the moment its epoch is in the record (`checkpoint.py`).
 
 It knows nothing of Ray, so it also trains by itself (benchmarks).
 """
@@ -29,15 +31,15 @@ from ultralytics.data import build_dataloader
 from ultralytics.models.yolo.segment import SegmentationTrainer, SegmentationValidator
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolotune import metrics
+from yolotune import checkpoint, metrics
 from yolotune.dataset import indexed_dataset_class
-from yolotune.job import Job
+from yolotune.job import Job, Order
 from yolotune.record import Ending, Verdict
 from yolotune.space import Point
 from yolotune.yamlio import read_yaml
 
-#: Says after each epoch whether to stop. Gets the epoch report and whether the training ends here anyway.
-OnEpoch = Callable[[dict[str, Any], bool], bool]
+#: Told each epoch report, and whether the training ends here anyway; when it answers, the report is in the record.
+OnEpoch = Callable[[dict[str, Any], bool], Order]
 
 
 class TrialValidator(SegmentationValidator):
@@ -73,6 +75,7 @@ class TrialTrainer(SegmentationTrainer):
         self._scores: dict[str, float] = {}
         self._train_validator: TrialValidator | None = None
         self._in_final_eval = False
+        self._leaving = False
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
         self._asked = job.arguments(point, folder)
@@ -86,7 +89,7 @@ class TrialTrainer(SegmentationTrainer):
         if self.wdir.is_dir():
             self.wdir.rmdir()
         folder.mkdir(parents=True, exist_ok=True)
-        self.wdir, self.last, self.best = folder, folder / "last.pt", folder / "best.pt"
+        self.wdir, self.last, self.best = folder, *(folder / name for name in ("last.pt", "best.pt"))
 
     # --- data ----------------------------------------------------------------------------------------------------
 
@@ -182,10 +185,19 @@ class TrialTrainer(SegmentationTrainer):
         return False
 
     def save_model(self) -> bool:
-        """Saves last.pt and best.pt, but not the weights of a diverged epoch."""
+        """Saves last.pt and best.pt where they wait for the record, but not the weights of a diverged epoch."""
         if self.ending is not None and self.ending.verdict is Verdict.DIVERGED:
             return False
-        return bool(super().save_model())
+        counted = self.last, self.best
+        waiting = checkpoint.pending(self.wdir)
+        waiting.mkdir(exist_ok=True)
+        self.last, self.best = waiting / "last.pt", waiting / "best.pt"
+        try:
+            saved = bool(super().save_model())
+        finally:
+            self.last, self.best = counted
+        checkpoint.mark(self.wdir, self.epoch + 1)
+        return saved
 
     def _row(self) -> dict[str, Any]:
         """Returns the epoch report as it is known after validation, without its seconds."""
@@ -200,6 +212,7 @@ class TrialTrainer(SegmentationTrainer):
         """Runs what a trial does at an event, and no integration."""
         if event == "on_train_start":
             self._check_arguments()
+            self._forget_results_from(self.start_epoch + 1)
             self._epoch_began = time.monotonic()
         elif event == "on_fit_epoch_end" and not self._in_final_eval:
             self._report()
@@ -213,8 +226,11 @@ class TrialTrainer(SegmentationTrainer):
             row[self.job.metric] = float("nan")  # no checkpoint holds these weights, so the epoch has no value
         if last and self.ending is None:
             self.ending = self._natural_ending()
-        if self._on_epoch(row, last):
+        order = self._on_epoch(row, last)
+        checkpoint.commit(self.wdir)
+        if order is not Order.GO:
             self.stop = True
+        self._leaving = order is Order.LEAVE
         self._epoch_began = time.monotonic()  # waiting for the answer is not training
 
     def _natural_ending(self) -> Ending:
@@ -222,6 +238,13 @@ class TrialTrainer(SegmentationTrainer):
             return Ending(Verdict.COMPLETED, f"all {self.epochs} epochs")
         reason = f"Ultralytics' patience={self.args.patience}: no better epoch since {self.stopper.best_epoch}"
         return Ending(Verdict.PLATEAUED, reason)
+
+    def _forget_results_from(self, epoch: int) -> None:
+        """Drops from results.csv the epochs that are trained again after a crash."""
+        if not self.csv.exists():
+            return
+        head, *rows = self.csv.read_text().splitlines(keepends=True)
+        self.csv.write_text(head + "".join(row for row in rows if int(row.split(",", 1)[0]) < epoch))
 
     # --- begin and end -------------------------------------------------------------------------------------------
 
@@ -243,6 +266,8 @@ class TrialTrainer(SegmentationTrainer):
 
     def final_eval(self) -> None:
         """Evaluates best.pt and draws the curves; the extra `on_fit_epoch_end` in it is no epoch."""
+        if self._leaving:
+            return
         self._in_final_eval = True
         super().final_eval()
         if self.best.exists():
@@ -251,11 +276,12 @@ class TrialTrainer(SegmentationTrainer):
                 measured.box, "box_metrics"
             )
         self.last.unlink(missing_ok=True)  # nothing resumes a training that has ended
+        checkpoint.settle(self.wdir, self.epoch + 1)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()
 
     def plot_metrics(self) -> None:
-        if self.csv.exists():
+        if self.csv.exists() and not self._leaving:
             super().plot_metrics()
 
 

@@ -3,6 +3,9 @@
 Ray stops a function trainable by raising `SystemExit` inside its callback and kills the process a moment later. This
 trial is asked to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only
 then does `cleanup` return and the slot become free.
+
+Ray's checkpoints are not used. A trial that starts looks into its own folder of the record, and where epochs are
+recorded it goes on from the last of them: after a killed process, on another node, or in a resumed study alike.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +21,14 @@ from typing import Any
 
 from ray import tune
 
-from yolotune.job import Job, isolate
-from yolotune.record import SCHEMA, Ending, Verdict, trial_folder
+from yolotune import checkpoint
+from yolotune.job import Job, Order, isolate
+from yolotune.record import SCHEMA, Ending, Verdict, read_ending, read_rows, trial_folder
 from yolotune.space import Point
 from yolotune.yamlio import write_yaml
+
+#: Seconds that a trial waits for the driver to write down why it was stopped.
+VERDICT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,6 @@ class _Epoch:
     row: dict[str, Any]
     last: bool
     effective: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _End:
-    ending: Ending | None
-    error: str | None
 
 
 class Trial(tune.Trainable):
@@ -49,8 +51,8 @@ class Trial(tune.Trainable):
         self._point: Point = config["point"]
         self._folder = trial_folder(study_folder, self._number)
         self._thread: threading.Thread | None = None
-        self._from_thread: queue.Queue[_Epoch | _End] = queue.Queue()
-        self._may_go_on: queue.Queue[bool] = queue.Queue()
+        self._from_thread: queue.Queue[_Epoch | Ending | None] = queue.Queue()
+        self._orders: queue.Queue[Order] = queue.Queue()
         self._last: dict[str, Any] = {}
 
     def step(self) -> dict[str, Any]:
@@ -59,69 +61,80 @@ class Trial(tune.Trainable):
             self._thread = threading.Thread(target=self._train, name=f"trial-{self._number}", daemon=True)
             self._thread.start()
         else:
-            self._may_go_on.put(True)
+            self._orders.put(Order.GO)
         said = self._from_thread.get()
         if isinstance(said, _Epoch):
             self._last = {"epoch": said.row["epoch"], self._job.metric: said.row[self._job.metric]}
             self._last |= {"report": said.row, "effective": said.effective}
             if not said.last:
                 return self._last
-            self._may_go_on.put(True)  # held back until the trainer has left, so that the verdict comes with it
+            self._orders.put(Order.GO)  # held back until the trainer has left, so that the verdict comes with it
             said = self._from_thread.get()
-        assert isinstance(said, _End)
-        return self._ended(said)
-
-    def _ended(self, end: _End) -> dict[str, Any]:
-        if end.error is not None:
-            raise RuntimeError(end.error)
-        assert end.ending is not None
-        verdict = {"verdict": str(end.ending.verdict), "reason": end.ending.reason, "done": True}
+        assert isinstance(said, Ending)
+        verdict = {"verdict": str(said.verdict), "reason": said.reason, "done": True}
         return {"epoch": 0, self._job.metric: float("nan"), **self._last, **verdict}
 
     def cleanup(self) -> None:
-        """Asks a running training to stop after its epoch and waits until it has left in good order."""
-        if self._thread is None:
+        """Asks a running training to leave after its epoch and waits until it has done so in good order."""
+        if self._thread is None or not self._thread.is_alive():
             return
+        ending = self._await_verdict()
+        interrupted = ending is not None and ending.verdict is Verdict.INTERRUPTED
         while self._thread.is_alive():
-            self._may_go_on.put(False)
+            self._orders.put(Order.LEAVE if interrupted else Order.STOP)
             self._thread.join(timeout=0.2)
+
+    def _await_verdict(self) -> Ending | None:
+        """Returns why the driver stopped this trial: it writes that down right after it asks Ray to stop it."""
+        deadline = time.monotonic() + VERDICT_S
+        while (ending := read_ending(self._folder)) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return ending
 
     # --- in the thread -------------------------------------------------------------------------------------------
 
     def _train(self) -> None:
-        end = _End(None, None)
+        """Trains from the beginning or from the last recorded epoch, and says how it ended."""
+        ending: Ending | None = None
         final: dict[str, float] = {}
         try:
             isolate()
             with _log_file(self._folder / "train.log"):
-                from yolotune.trainer import TrialTrainer
-
-                trainer = TrialTrainer(
-                    self._job, self._point, self._folder, lambda *epoch: self._report(trainer, *epoch)
-                )
-                trainer.train()
-                end, final = _End(trainer.ending, None), trainer.final
-        except Exception as error:
-            end = _End(_out_of_memory(error), f"{type(error).__name__}: {error}")
-            if end.ending is not None:
-                end = _End(end.ending, None)
+                ending, final = self._run_trainer()
+        except Exception as error:  # whatever it is, the study goes on and the record says what it was
+            ending = _failure(error)
             (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         finally:
-            ended = {"schema": SCHEMA, "error": end.error, "best": final}
+            ended = {"schema": SCHEMA, "verdict": str(ending.verdict) if ending else None, "best": final}
             write_yaml(self._folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
-            self._from_thread.put(end)
+            self._from_thread.put(ending)
 
-    def _report(self, trainer: Any, row: dict[str, Any], last: bool) -> bool:
-        """Hands an epoch to `step` and waits for the answer; whether to stop."""
+    def _run_trainer(self) -> tuple[Ending | None, dict[str, float]]:
+        from yolotune.trainer import TrialTrainer
+
+        rows = read_rows(self._folder / "epochs.jsonl")
+        recorded = int(rows[-1]["epoch"]) if rows else 0
+        resume = checkpoint.settle(self._folder / "weights", recorded)
+        if recorded >= self._job.epochs:  # killed in its final evaluation: nothing is left to train
+            return Ending(Verdict.COMPLETED, f"all {recorded} epochs"), {}
+        trainer = TrialTrainer(
+            self._job, self._point, self._folder, lambda *epoch: self._report(trainer, *epoch), resume
+        )
+        trainer.train()
+        return trainer.ending, trainer.final
+
+    def _report(self, trainer: Any, row: dict[str, Any], last: bool) -> Order:
+        """Hands an epoch to `step` and waits for the answer."""
         self._from_thread.put(_Epoch(row, last, trainer.effective()))
-        return not self._may_go_on.get()
+        return self._orders.get()
 
 
-def _out_of_memory(error: Exception) -> Ending | None:
-    """Returns the verdict `oom` for an error that says so: training it again would end the same way."""
-    if "out of memory" not in str(error).lower():
-        return None
-    return Ending(Verdict.OOM, str(error).splitlines()[0])
+def _failure(error: Exception) -> Ending:
+    """Returns the verdict on an error; one that says it ran out of memory would do so again with the same point."""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "out of memory" in str(error).lower():
+        return Ending(Verdict.OOM, first)
+    return Ending(Verdict.FAILED, f"{type(error).__name__}: {first}")
 
 
 class _log_file:
@@ -136,6 +149,7 @@ class _log_file:
         self._handler = logging.FileHandler(self._path, encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.addHandler(self._handler)
+        LOGGER.setLevel(logging.INFO)
 
     def __exit__(self, *_: object) -> None:
         from ultralytics.utils import LOGGER

@@ -57,6 +57,7 @@ def bad_point(folder: Path) -> list[str]:
     return ["--space", str(folder / "space.yaml"), "--points", str(folder / "point.yaml"), "optimizer=AdamW"]
 
 
+DOWNLOAD = "train: x\nval: y\nnames: [a]\ndownload: exit(9)\n"
 LABEL = "labels/train/train0001.txt"
 
 CASES = {
@@ -72,7 +73,7 @@ CASES = {
     "more trials than fit": (lambda folder: ["--concurrent", "5", "--cpus", "2"], ["concurrent", "2 fit"]),
     "a typo in the study file": (study(num_sample=3), ["num_sample", "Did you mean num_samples?"]),
     "a study file that is no map": (edit("data.yaml", lambda text: "- a\n- b\n"), ["data.yaml", "list"]),
-    "a download script": (edit("data.yaml", lambda text: "train: x\nval: y\nnames: [a]\ndownload: exit(9)\n"), ["never runs"]),
+    "a download script": (edit("data.yaml", lambda text: DOWNLOAD), ["never runs"]),
 }  # fmt: skip
 
 

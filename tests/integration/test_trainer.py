@@ -13,7 +13,7 @@ import yaml
 
 from conftest import make_job
 from yolotune import metrics
-from yolotune.job import Job, user_settings_folder
+from yolotune.job import Job, Order, user_settings_folder
 from yolotune.record import Verdict
 from yolotune.shapes import make_shapes
 from yolotune.space import Point
@@ -38,9 +38,9 @@ def train(
 ) -> tuple[TrialTrainer, list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
 
-    def on_epoch(row: dict[str, Any], last: bool) -> bool:
+    def on_epoch(row: dict[str, Any], last: bool) -> Order:
         rows.append(row)
-        return row["epoch"] == stop_after
+        return Order.STOP if row["epoch"] == stop_after else Order.GO
 
     trainer = TrialTrainer(job, point, folder, on_epoch)
     trainer.train()
@@ -141,7 +141,7 @@ def test_a_loss_that_is_no_number_ends_the_training_in_that_epoch(
 
     monkeypatch.setattr(v8SegmentationLoss, "loss", poisoned)
     rows: list[dict[str, Any]] = []
-    trainer = TrialTrainer(job, POINT, tmp_path, lambda row, last: rows.append(row) is not None)
+    trainer = TrialTrainer(job, POINT, tmp_path, lambda row, last: rows.append(row) or Order.GO)
     trainer.train()
     assert [row["epoch"] for row in rows] == list(range(1, at + 2))
     assert trainer.ending is not None and trainer.ending.verdict is Verdict.DIVERGED

@@ -152,29 +152,29 @@ def test_a_device_counts_among_the_cards_that_are_seen(cards: Any) -> None:
 
 
 def test_a_place_that_is_not_there_yet_is_fine_and_nothing_is_created(tmp_path: Path) -> None:
-    assert check_storage(Study(data="d", project=str(tmp_path / "new" / "place"))) == []
+    assert check_storage(Study(data="d", project=str(tmp_path / "new" / "place")).folder()) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    [problem] = check_storage(Study(data="d", project=str(tmp_path / "file")))
+    [problem] = check_storage(Study(data="d", project=str(tmp_path / "file")).folder())
     assert problem.where == str(tmp_path / "file") and "cannot be written to" in problem.what
 
 
 def test_a_folder_that_holds_a_study_is_named_and_an_empty_one_is_taken(tmp_path: Path) -> None:
     study = Study(data="d", project=str(tmp_path), name="fish", exist_ok=True)
     (tmp_path / "fish").mkdir()
-    assert check_storage(study) == []
+    assert check_storage(study.folder()) == []
     (tmp_path / "fish" / "trials").mkdir()
-    assert "holds a study already" in check_storage(study)[0].what
-    assert check_storage(study.model_copy(update={"exist_ok": False})) == []  # fish-2 is free
+    assert "holds a study already" in check_storage(study.folder())[0].what
+    assert check_storage(study.model_copy(update={"exist_ok": False}).folder()) == []  # fish-2 is free
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": MIN_FREE - 1})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    assert "MB free" in check_storage(Study(data="d", project=str(tmp_path)))[0].what
+    assert "MB free" in check_storage(Study(data="d", project=str(tmp_path)).folder())[0].what
 
 
 # --- notes -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def refusal(*words: str, **flags: Any) -> str:
 
 
 def test_there_is_a_flag_for_everything_the_guide_names() -> None:
-    assert sorted(FLAGS) == sorted(GUIDE.split())
+    assert set(GUIDE.split()) <= set(FLAGS)
 
 
 def test_every_flag_fills_a_setting_that_exists() -> None:

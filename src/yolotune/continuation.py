@@ -1,0 +1,59 @@
+"""Going on with a study: what may have changed since, and what may not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from yolotune.check import check
+from yolotune.engine import Listener, Plan, run
+from yolotune.errors import Problem, UserError
+from yolotune.record import StudyRecord, read_study
+from yolotune.study import Study
+
+#: Settings that a trial's value depends on: values of before and after a change cannot be compared.
+COMPARED = ("space", "objective", "mode", "epochs", "imgsz", "train", "model")
+
+
+def resume(folder: Path, study: Study, listener: Listener | None = None, *, allow_changes: bool = False) -> StudyRecord:
+    """Runs what is left of a study and returns its record.
+
+    Args:
+        folder: The study's folder.
+        study: Its settings of now; the number of trials, ASHA's numbers, resources and more may differ from before.
+        listener: Who is told what happens.
+        allow_changes: Go on even where values of before and after cannot be compared.
+
+    Raises:
+        UserError: Dataset, space or objective are others; the difference is shown.
+    """
+    before = read_study(folder.resolve())
+    plan = check(study, before.folder)
+    changed = changes(before, plan)
+    if changed and not allow_changes:
+        raise UserError(changed)
+    return run(plan, listener, before)
+
+
+def changes(before: StudyRecord, plan: Plan) -> list[Problem]:
+    """Returns a problem for each change that makes trials of before and after incomparable."""
+    fix = "undo the change, start a new study, or give --allow-changes."
+    now: dict[str, Any] = {**plan.study.model_dump(), "model": plan.model}
+    problems = []
+    for name in COMPARED:
+        was, wanted = before.settings.get(name), now[name]
+        if was == wanted:
+            continue
+        if isinstance(was, dict) and isinstance(wanted, dict):
+            keys = sorted(key for key in was.keys() | wanted.keys() if was.get(key) != wanted.get(key))
+            what = "; ".join(f"{key} was {was.get(key)!r}, is {wanted.get(key)!r}" for key in keys)
+        else:
+            what = f"was {was!r}, is {wanted!r}"
+        problems.append(Problem(name, f"{what}.", fix))
+    recorded = json.loads((before.folder / "environment.json").read_text(encoding="utf-8"))["dataset"]
+    if recorded["fingerprint"] != plan.dataset.fingerprint:
+        images = f"{recorded['images']} images, now {plan.dataset.images}"
+        what = f"not the dataset the study began with: it had {images}; names, images or labels differ."
+        problems.append(Problem(str(plan.dataset.yaml), what, fix))
+    return problems
