@@ -120,7 +120,8 @@ def graphql(asked: dict[str, Any]) -> dict[str, Any]:
             artifact = {"id": "a", "state": "COMMITTED", "artifactSequence": sequence}
             return {"createArtifact": {"artifact": artifact}}
         case _:
-            return {"viewer": {"id": "v", "entity": "someone", "username": "someone", "flags": "{}"}}
+            viewer = {"id": "v", "entity": "someone", "username": "someone", "flags": "{}"}
+            return {"viewer": viewer, "project": None, "artifact": None}
 
 
 class Server(ThreadingHTTPServer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from yolotune.engine import Listener
+    from yolotune.plan import Listener
     from yolotune.record import StudyRecord
     from yolotune.study import Study
 

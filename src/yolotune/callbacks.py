@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
+from yolotune.plan import Listener
 from yolotune.record import Ending, Record, Verdict, trial_folder
 from yolotune.schedule import Endings, PlateauStopper
 from yolotune.search import ending_of
 from yolotune.stop import Stop
 from yolotune.study import Study
-
-if TYPE_CHECKING:
-    from yolotune.engine import Listener
+from yolotune.studyrun import NullStudyRun
 
 #: The study ends when its first trials, this many, fail with the same words.
 SAME_FAILURES = 3
@@ -48,7 +47,14 @@ class RecordKeeper(Callback):
     """Writes every report and verdict into the record as it arrives, and tells the listener."""
 
     def __init__(
-        self, record: Record, study: Study, model: str, endings: Endings, listener: Listener, stop: Stop
+        self,
+        record: Record,
+        study: Study,
+        model: str,
+        endings: Endings,
+        listener: Listener,
+        study_run: NullStudyRun,
+        stop: Stop,
     ) -> None:
         """Takes what it writes to and whom it tells.
 
@@ -58,6 +64,7 @@ class RecordKeeper(Callback):
             model: As trials load it, for best.yaml.
             endings: Why schedulers and stoppers stopped a trial.
             listener: Who is told.
+            study_run: The study's own W&B run.
             stop: Set when the first trials all fail alike.
         """
         self._record = record
@@ -65,6 +72,7 @@ class RecordKeeper(Callback):
         self._model = model
         self._endings = endings
         self._listener = listener
+        self._study_run = study_run
         self._stop = stop
         self._started: set[int] = set()
         self._effective: dict[int, dict[str, Any]] = {}
@@ -108,6 +116,9 @@ class RecordKeeper(Callback):
             point = self._record.point(number)
             best = self._record.offer_best(number, value, {**hyperparameters, **point, **effective})
         self._listener.trial_ended(number, ending, value, best)
+        epoch = self._record.best_of(number)
+        point, total = self._record.point(number), self._record.epochs_trained
+        self._study_run.trial_ended(number, point, ending, epoch[0] if epoch else None, value, total)
 
     def _count_failure(self, number: int, ending: Ending) -> None:
         """Ends the study when its first trials all fail for the same reason: the next ones would too."""

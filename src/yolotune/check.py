@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from yolotune import space as spaces
 from yolotune.dataset import Dataset, load_dataset
-from yolotune.engine import Plan, Resources
 from yolotune.errors import Problem, UserError, fail
 from yolotune.job import isolate
+from yolotune.plan import Plan, Resources
+from yolotune.preflight import preflight
 from yolotune.study import PRESETS, Study, epochs_of, read_points
 from yolotune.weights import find_model
 
@@ -54,6 +55,7 @@ def check(study: Study, folder: Path | None = None) -> Plan:
     dataset = attempt(lambda: load_dataset(study.data))
     model = attempt(lambda: find_model(study.model))
     resources = attempt(lambda: share_out(study))
+    wandb, warning = preflight(study.wandb)
     problems += check_storage(folder or study.folder(), goes_on=folder is not None)
     points: list[spaces.Point] = []
     if not study.parsed[2]:
@@ -63,7 +65,8 @@ def check(study: Study, folder: Path | None = None) -> Plan:
             problems += read[1]
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
-    return Plan(study, dataset, model, points, resources, notes(study, dataset))
+    said = [*notes(study, dataset), *([warning] if warning else [])]
+    return Plan(study, dataset, model, points, resources, wandb, said)
 
 
 def check_settings(study: Study) -> list[Problem]:

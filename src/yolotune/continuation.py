@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.check import check
-from yolotune.engine import Listener, Plan, run
+from yolotune.engine import run
 from yolotune.errors import Problem, UserError
+from yolotune.plan import Listener, Plan
 from yolotune.record import StudyRecord, read_study
 from yolotune.study import Study
 

@@ -5,26 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import os
-import platform
 import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from yolotune.dataset import Dataset, build_index, write_resolved, write_train_subset
+from yolotune.dataset import build_index, write_resolved, write_train_subset
+from yolotune.environment import environment
 from yolotune.errors import StudyFailed
 from yolotune.job import Job
 from yolotune.lock import owned
-from yolotune.record import Ending, Record, StudyRecord, TrialRecord, read_study, trial_folder
-from yolotune.space import Point
+from yolotune.plan import Listener, Plan, Resources, Silent
+from yolotune.record import Record, StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.stop import Stop
-from yolotune.study import Study
+from yolotune.studyrun import NullStudyRun, open_study_run
+from yolotune.tracking import Tracking, outage, sync_line
 
 #: Read by Ray when it is imported or started, so set before that. Each says why.
 RAY_ENVIRONMENT = {
@@ -38,75 +36,6 @@ RAY_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots are of no use here
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What the study has, and what one trial gets of it.
-
-    Attributes:
-        gpus: GPUs of the study.
-        cpus: CPU cores of the study.
-        gpu_share: GPUs per trial, gpus / concurrent as in the guide.
-        cpu_share: Cores per trial, cpus / concurrent.
-        visible: Value for CUDA_VISIBLE_DEVICES where `device` names GPUs; None to leave it.
-    """
-
-    gpus: float
-    cpus: int
-    gpu_share: float
-    cpu_share: float
-    visible: str | None = None
-
-    @property
-    def threads(self) -> int:
-        return max(1, int(self.cpu_share))
-
-    @property
-    def workers(self) -> int:
-        """Data loader processes of one trial: its cores less the one that trains; Ultralytics' 8 at most."""
-        return min(8, max(0, self.threads - 1)) if self.gpu_share else 0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A checked study: everything `run` needs, found to be right.
-
-    Attributes:
-        study: The settings.
-        dataset: The data.
-        model: Absolute path of weights, or the name of an architecture.
-        points: Initial points, the defaults first.
-        resources: Shares of CPU and GPU.
-        notes: What the user should know but need not mend, in words.
-    """
-
-    study: Study
-    dataset: Dataset
-    model: str
-    points: list[Point]
-    resources: Resources
-    notes: list[str]
-
-
-class Listener(Protocol):
-    """Who is told what happens, as it happens."""
-
-    def study_started(self, folder: Path, plan: Plan) -> None: ...
-    def trial_started(self, number: int, point: Point) -> None: ...
-    def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
-    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
-    def interrupted(self) -> None: ...
-
-
-class Silent:
-    """A listener that says nothing."""
-
-    def study_started(self, folder: Path, plan: Plan) -> None: ...
-    def trial_started(self, number: int, point: Point) -> None: ...
-    def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
-    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
-    def interrupted(self) -> None: ...
 
 
 def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None = None) -> StudyRecord:
@@ -125,17 +54,20 @@ def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None
     listener = listener or Silent()
     study = plan.study
     folder = before.folder if before else study.folder()
-    record = Record(folder, metric=study.metric, mode=study.direction)
+    uid = str(before.settings["uid"]) if before else None
+    record = Record(folder, metric=study.metric, mode=study.direction, uid=uid)
     with owned(folder):
         settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model}
         if before:
             record.reopen(before.trials, settings)
         else:
-            record.create(settings, _environment(plan))
+            record.create(settings, environment(plan))
         job = _prepare_job(plan, folder)
         listener.study_started(folder, plan)
         stop = Stop(study.time_budget_s)
-        _tune(plan, job, record, listener, stop, before.trials if before else [])
+        with _tracked(plan, record, listener, stop) as (tracking, study_run):
+            recorded = before.trials if before else []
+            _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop))
     result = read_study(folder)
     if stop.failure:
         raise StudyFailed(stop.failure)
@@ -166,7 +98,43 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
     )
 
 
-def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: Stop, recorded: list[TrialRecord]) -> None:
+@contextmanager
+def _tracked(plan: Plan, record: Record, listener: Listener, stop: Stop) -> Iterator[tuple[Tracking, NullStudyRun]]:
+    """Opens the study's own W&B run, and at the end says what W&B does not have yet."""
+    study = plan.study
+    tracking = Tracking.from_environment(
+        plan.wandb,
+        project=study.project or "yolotune",
+        study=study.name,
+        uid=record.uid,
+        folder=record.folder / "wandb",
+        tags=[study.search, "asha" if study.asha else "no-asha", Path(plan.model).stem],
+    )
+    study_run = open_study_run(tracking, study.model_dump(mode="json"), study.direction)
+    try:
+        yield tracking, study_run
+    finally:
+        study_run.finish(record.best_number, record.folder / "best.yaml", failed=stop.failure is not None)
+        for line in (outage(tracking), sync_line(tracking)):
+            if line:
+                listener.note(line)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that one run of a study works with."""
+
+    plan: Plan
+    job: Job
+    record: Record
+    recorded: list[TrialRecord]
+    tracking: Tracking
+    study_run: NullStudyRun
+    listener: Listener
+    stop: Stop
+
+
+def _tune(work: _Work) -> None:
     """Assembles Ray Tune's parts, fills them from the record, and runs them."""
     os.environ.update({**RAY_ENVIRONMENT, **{k: os.environ[k] for k in RAY_ENVIRONMENT if k in os.environ}})
     import ray
@@ -179,22 +147,26 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: Stop, 
     from yolotune.search import OptunaSearcher
     from yolotune.trial import Trial
 
-    study, resources, endings = plan.study, plan.resources, Endings()
-    left = study.num_samples - sum(not trial.unfinished for trial in recorded)
+    study, resources, record, endings = work.plan.study, work.plan.resources, work.record, Endings()
+    left = study.num_samples - sum(not trial.unfinished for trial in work.recorded)
     if left <= 0:
         return
-    searcher = OptunaSearcher(study, plan.points, endings, stop, record.folder / "study.db", recorded)
+    database = record.folder / "study.db"
+    searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded)
     scheduler = FIFOScheduler()
     if study.asha:
         scheduler = Asha(study, endings)
-        scheduler.rebuild((trial.number, trial.epochs) for trial in recorded)
+        scheduler.rebuild((trial.number, trial.epochs) for trial in work.recorded)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
-    trainable = tune.with_resources(tune.with_parameters(Trial, job=job, study_folder=record.folder), share)
-    keeper = RecordKeeper(record, study, job.model, endings, listener, stop)
-    with _ray(resources), _signals(stop, listener):  # in this order: Ray sets a handler of its own for SIGTERM
+    trainable = tune.with_parameters(Trial, job=work.job, tracking=work.tracking, study_folder=record.folder)
+    keeper = RecordKeeper(record, study, work.job.model, endings, work.listener, work.study_run, work.stop)
+    with (
+        _ray(resources),
+        _signals(work.stop, work.listener),
+    ):  # in this order: Ray sets a handler of its own for SIGTERM
         try:
             tune.Tuner(
-                trainable,
+                tune.with_resources(trainable, share),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=scheduler,
@@ -205,7 +177,7 @@ def _tune(plan: Plan, job: Job, record: Record, listener: Listener, stop: Stop, 
                 run_config=tune.RunConfig(
                     name="ray",
                     storage_path=str(record.folder),
-                    stop=StudyStopper(study, endings, stop),
+                    stop=StudyStopper(study, endings, work.stop),
                     callbacks=[keeper],
                     # a trial goes on from its own folder, so Ray keeps no checkpoints and only restarts processes
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -262,50 +234,6 @@ def _signals(stop: Stop, listener: Listener) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _environment(plan: Plan) -> dict[str, Any]:
-    """Returns what a result depends on beside the settings: versions, machine, code, data."""
-    names = ("yolotune", "ultralytics", "torch", "torchvision", "ray", "optuna", "wandb", "numpy")
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": {name: _version(name) for name in names},
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "gpus": _gpu_names() if plan.resources.gpus else [],
-        "git": _git_commit(),
-        "dataset": {
-            "yaml": str(plan.dataset.yaml),
-            "fingerprint": plan.dataset.fingerprint,
-            "images": plan.dataset.images,
-            "instances": plan.dataset.instances,
-            "names": {str(k): v for k, v in plan.dataset.names.items()},
-        },
-        "seed": plan.study.seed,
-        "notes": plan.notes,
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _gpu_names() -> list[str]:
-    import torch
-
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-
-
-def _git_commit() -> str | None:
-    """Returns the commit of the folder the study is started in, if it is a repository."""
-    try:
-        said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return said.stdout.strip() or None
 
 
 def _why_nothing(result: StudyRecord) -> str:

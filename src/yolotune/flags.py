@@ -31,6 +31,7 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("model", str, "Weights (.pt) or architecture (.yaml). (yolo11n-seg.pt)"),
         Flag("project", str, "Folder below runs/tune, and the W&B project."),
         Flag("name", str, "Name of the study and its folder. (study)"),
+        Flag("wandb", str, "W&B: auto, online, offline or disabled. (auto)"),
         Flag("exist_ok", bool, "Use the folder even if it exists."),
         Flag("concurrent", int, "Trials at the same time. (1)"),
         Flag("num_samples", int, "Number of trials, initial points included. (50)"),

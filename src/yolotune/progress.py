@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolotune.engine import Plan
+from yolotune.plan import Plan
 from yolotune.record import Ending, StudyRecord, Verdict
 from yolotune.space import Point
 
@@ -56,6 +56,9 @@ class Lines:
         self._say("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")
         self._say(_go_on(self._folder))
 
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
     def _clock(self) -> str:
         seconds = int(time.monotonic() - self._began)
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
@@ -80,6 +83,7 @@ def plan_lines(plan: Plan) -> list[str]:
         rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}")
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
+    lines.append(f"W&B     {plan.wandb}")
     lines.append(f"Stop    {' and '.join(rules) or 'nothing early'}")
     return [escape(line) for line in lines] + [f"[yellow]Note[/]    {escape(note)}" for note in plan.notes]
 

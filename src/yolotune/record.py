@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -136,8 +137,17 @@ class StudyRecord:
 class Record:
     """The writing side of a study's folder, held by the driver alone."""
 
-    def __init__(self, folder: Path, *, metric: str, mode: str) -> None:
+    def __init__(self, folder: Path, *, metric: str, mode: str, uid: str | None = None) -> None:
+        """Takes charge of a folder, without touching it yet.
+
+        Args:
+            folder: The study's folder.
+            metric: The objective by the record's name.
+            mode: Its direction.
+            uid: Of a study that goes on; a new one draws its own.
+        """
         self.folder = folder
+        self.uid = uid or secrets.token_hex(4)
         self._metric = metric
         self._mode = mode
         self._rows: dict[int, list[dict[str, Any]]] = {}
@@ -166,7 +176,7 @@ class Record:
         self._write_settings(settings)
 
     def _write_settings(self, settings: Mapping[str, Any]) -> None:
-        head = {"schema": SCHEMA, "metric": self._metric, "direction": self._mode}
+        head = {"schema": SCHEMA, "uid": self.uid, "metric": self._metric, "direction": self._mode}
         header = "The study as it runs: preset, file and flags together."
         write_yaml(self.folder / "study.yaml", {**head, **settings}, header)
 
@@ -196,7 +206,7 @@ class Record:
     def end(self, number: int, ending: Ending, effective: Mapping[str, Any]) -> float | None:
         """Writes the verdict and returns the trial's value, None if no epoch had one."""
         rows = self._rows[number]
-        best = best_epoch(rows, self._metric, self._mode)
+        best = self.best_of(number)
         verdict = {
             "schema": SCHEMA,
             "verdict": str(ending.verdict),
@@ -233,6 +243,18 @@ class Record:
 
     def point(self, number: int) -> Point:
         return self._points[number]
+
+    def best_of(self, number: int) -> tuple[int, float] | None:
+        """Returns the best epoch of a trial and its objective."""
+        return best_epoch(self._rows[number], self._metric, self._mode)
+
+    @property
+    def best_number(self) -> int | None:
+        return self._best[0] if self._best else None
+
+    @property
+    def epochs_trained(self) -> int:
+        return sum(len(rows) for rows in self._rows.values())
 
     @property
     def numbers(self) -> list[int]:

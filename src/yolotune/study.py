@@ -23,7 +23,7 @@ from yolotune.yamlio import parse_yaml, read_yaml
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
 #: What the record adds to study.yaml.
-RECORD_KEYS = frozenset({"schema", "metric", "direction"})
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -89,6 +89,9 @@ class Study(_Strict):
     device: str | None = Field(None, description="'cpu', or the GPUs the study may use: '0' or '0,1'.")
     objective: str = Field(metrics.DEFAULT_OBJECTIVE, description="The metric that is searched.")
     mode: Literal["max", "min"] | None = Field(None, description="Direction of the objective; known from its name.")
+    wandb: Literal["auto", "online", "offline", "disabled"] = Field(
+        "auto", description="W&B: auto is online where a key is there and the server answers, else offline."
+    )
     max_failures: int = Field(2, ge=0, description="Restarts of a trial whose process or node died.")
     time_budget: str | float | None = Field(None, description="Ends the study in good order: 8h, 90m, 30s, or hours.")
     search: Literal["tpe", "random", "grid"] = Field("tpe", description="Optuna's sampler.")

@@ -23,8 +23,10 @@ from ray import tune
 
 from yolotune import checkpoint
 from yolotune.job import Job, Order, isolate
+from yolotune.metrics import best_epoch
 from yolotune.record import SCHEMA, Ending, Verdict, read_ending, read_rows, trial_folder
 from yolotune.space import Point
+from yolotune.tracking import Tracking, open_trial_run
 from yolotune.yamlio import write_yaml
 
 #: Seconds that a trial waits for the driver to write down why it was stopped.
@@ -45,8 +47,9 @@ class Trial(tune.Trainable):
     objective, which Ray's parts look for.
     """
 
-    def setup(self, config: dict[str, Any], job: Job, study_folder: Path) -> None:
+    def setup(self, config: dict[str, Any], job: Job, tracking: Tracking, study_folder: Path) -> None:
         self._job = job
+        self._tracking = tracking
         self._number = int(config["number"])
         self._point: Point = config["point"]
         self._folder = trial_folder(study_folder, self._number)
@@ -97,6 +100,7 @@ class Trial(tune.Trainable):
         """Trains from the beginning or from the last recorded epoch, and says how it ended."""
         ending: Ending | None = None
         final: dict[str, float] = {}
+        self._run = open_trial_run(self._tracking, self._number, self._point, self._job.fixed, self._job.model)
         try:
             isolate()
             with _log_file(self._folder / "train.log"):
@@ -105,6 +109,7 @@ class Trial(tune.Trainable):
             ending = _failure(error)
             (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         finally:
+            self._finish_run(ending)
             ended = {"schema": SCHEMA, "verdict": str(ending.verdict) if ending else None, "best": final}
             write_yaml(self._folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
             self._from_thread.put(ending)
@@ -123,8 +128,21 @@ class Trial(tune.Trainable):
         trainer.train()
         return trainer.ending, trainer.final
 
+    def _finish_run(self, ending: Ending | None) -> None:
+        """Closes the W&B run with the verdict; one that the driver decided on stands in the record."""
+        ending = ending or self._await_verdict() or Ending(Verdict.INTERRUPTED, "stopped without a word")
+        rows = read_rows(self._folder / "epochs.jsonl")
+        if self._last and (not rows or rows[-1]["epoch"] < self._last["epoch"]):
+            rows.append(self._last["report"])  # the last report is recorded only after its trial has ended
+        best = best_epoch(rows, self._job.metric, self._job.mode)
+        epoch, value = best or (None, None)
+        effective = self._last.get("effective", {})
+        weights = self._folder / "weights" / "best.pt"
+        self._run.finish(ending, epoch, value, effective, weights, self._folder / "curves")
+
     def _report(self, trainer: Any, row: dict[str, Any], last: bool) -> Order:
         """Hands an epoch to `step` and waits for the answer."""
+        self._run.log_epoch(row)
         self._from_thread.put(_Epoch(row, last, trainer.effective()))
         return self._orders.get()
 

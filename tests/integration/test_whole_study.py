@@ -54,6 +54,9 @@ class Told:
     def interrupted(self) -> None:
         self.events.append(("interrupted", -1))
 
+    def note(self, text: str) -> None:
+        self.events.append((text, -1))
+
 
 @pytest.fixture(scope="module")
 def ended(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Told]:

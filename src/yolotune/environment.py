@@ -1,0 +1,56 @@
+"""What a result depends on beside the settings: versions, machine, code, data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib import metadata
+from typing import Any
+
+from yolotune.plan import Plan
+
+
+def environment(plan: Plan) -> dict[str, Any]:
+    """Returns what is written to environment.json."""
+    names = ("yolotune", "ultralytics", "torch", "torchvision", "ray", "optuna", "wandb", "numpy")
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": {name: _version(name) for name in names},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "gpus": _gpu_names() if plan.resources.gpus else [],
+        "git": _git_commit(),
+        "dataset": {
+            "yaml": str(plan.dataset.yaml),
+            "fingerprint": plan.dataset.fingerprint,
+            "images": plan.dataset.images,
+            "instances": plan.dataset.instances,
+            "names": {str(k): v for k, v in plan.dataset.names.items()},
+        },
+        "seed": plan.study.seed,
+        "notes": plan.notes,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _gpu_names() -> list[str]:
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def _git_commit() -> str | None:
+    """Returns the commit of the folder the study is started in, if it is a repository."""
+    try:
+        said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.stdout.strip() or None

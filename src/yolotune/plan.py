@@ -1,0 +1,85 @@
+"""What a study is about to do, found to be right by `check`, and who is told how it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from yolotune.dataset import Dataset
+from yolotune.record import Ending
+from yolotune.space import Point
+from yolotune.study import Study
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the study has, and what one trial gets of it.
+
+    Attributes:
+        gpus: GPUs of the study.
+        cpus: CPU cores of the study.
+        gpu_share: GPUs per trial, gpus / concurrent as in the guide.
+        cpu_share: Cores per trial, cpus / concurrent.
+        visible: Value for CUDA_VISIBLE_DEVICES where `device` names GPUs; None to leave it.
+    """
+
+    gpus: float
+    cpus: int
+    gpu_share: float
+    cpu_share: float
+    visible: str | None = None
+
+    @property
+    def threads(self) -> int:
+        return max(1, int(self.cpu_share))
+
+    @property
+    def workers(self) -> int:
+        """Data loader processes of one trial: its cores less the one that trains; Ultralytics' 8 at most."""
+        return min(8, max(0, self.threads - 1)) if self.gpu_share else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked study: everything `run` needs, found to be right.
+
+    Attributes:
+        study: The settings.
+        dataset: The data.
+        model: Absolute path of weights, or the name of an architecture.
+        points: Initial points, the defaults first.
+        resources: Shares of CPU and GPU.
+        wandb: How W&B is used: online, offline or disabled.
+        notes: What the user should know but need not mend, in words.
+    """
+
+    study: Study
+    dataset: Dataset
+    model: str
+    points: list[Point]
+    resources: Resources
+    wandb: str
+    notes: list[str]
+
+
+class Listener(Protocol):
+    """Who is told what happens, as it happens."""
+
+    def study_started(self, folder: Path, plan: Plan) -> None: ...
+    def trial_started(self, number: int, point: Point) -> None: ...
+    def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
+    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
+    def interrupted(self) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def study_started(self, folder: Path, plan: Plan) -> None: ...
+    def trial_started(self, number: int, point: Point) -> None: ...
+    def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
+    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
+    def interrupted(self) -> None: ...
+    def note(self, text: str) -> None: ...
