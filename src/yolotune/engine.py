@@ -65,8 +65,9 @@ def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None
         job = _prepare_job(plan, folder)
         listener.study_started(folder, plan)
         stop = Stop(study.time_budget_s)
+        recorded = before.trials if before else []
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
-            recorded = before.trials if before else []
+            _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop))
     result = read_study(folder)
     if stop.failure:
@@ -118,6 +119,17 @@ def _tracked(plan: Plan, record: Record, listener: Listener, stop: Stop) -> Iter
         for line in (outage(tracking), sync_line(tracking)):
             if line:
                 listener.note(line)
+
+
+def _replay(study_run: NullStudyRun, recorded: list[TrialRecord]) -> None:
+    """Tells the study's W&B run of trials that ended before the study went on; their points are logged already."""
+    total = 0
+    for trial in recorded:
+        total += len(trial.epochs)
+        if trial.ending is not None and not trial.unfinished:
+            study_run.trial_ended(
+                trial.number, trial.point, trial.ending, trial.best_epoch, trial.value, total, log=False
+            )
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,8 @@ class Trial(tune.Trainable):
 
         rows = read_rows(self._folder / "epochs.jsonl")
         recorded = int(rows[-1]["epoch"]) if rows else 0
+        for row in rows:
+            self._run.log_epoch(row)  # what W&B had not written when the process died; what it has, it passes over
         resume = checkpoint.settle(self._folder / "weights", recorded)
         if recorded >= self._job.epochs:  # killed in its final evaluation: nothing is left to train
             return Ending(Verdict.COMPLETED, f"all {recorded} epochs"), {}

@@ -17,10 +17,12 @@ import pytest
 import yaml
 
 import yolotune
+from wandb_reader import read_run
 from yolotune.errors import StudyFailed, UserError
 from yolotune.job import Job, Order
 from yolotune.record import Verdict, read_study
 from yolotune.study import Study, load_study
+from yolotune.tracking import overfitting
 from yolotune.trainer import TrialTrainer
 
 SETTINGS: dict[str, Any] = {
@@ -121,7 +123,7 @@ def test_an_epoch_that_never_reached_the_record_is_trained_again(job: Job, tmp_p
 
 
 def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path) -> None:
-    driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=30))
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=30, wandb="offline"))
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists() and len(epochs_of(folder, 0)) >= 2)
     worker = wait_for(lambda: trial_process(driver.pid))
@@ -133,7 +135,12 @@ def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path
     log = (folder / "trials" / "0000" / "train.log").read_text()
     resumed_at = int(log.split("Resuming training")[-1].split("from epoch ")[1].split()[0])
     assert resumed_at >= killed_at, "an epoch or more was lost"
-    assert read_study(folder).trials[0].verdict is Verdict.COMPLETED
+    record = read_study(folder)
+    assert record.trials[0].verdict is Verdict.COMPLETED
+    runs = sorted((folder / "wandb").glob("offline-run-*-0000"))
+    assert len(runs) == 2, "the process before and the one after, with the same run id"
+    logged = {row["epoch"]: row for run in runs for row in read_run(run).rows()}
+    assert list(logged.values()) == [{**row, **overfitting(row)} for row in record.trials[0].epochs]
 
 
 def test_a_killed_driver_loses_nothing_and_trains_nothing_twice(shapes: Path, tmp_path: Path) -> None:

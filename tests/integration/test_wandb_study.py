@@ -1,0 +1,112 @@
+"""W&B as a study leaves it: offline runs of the real client, compared with the record number by number."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import yolotune
+from wandb_reader import Run, read_run
+from yolotune.errors import StudyFailed
+from yolotune.record import StudyRecord, TrialRecord, read_study
+from yolotune.study import Study
+from yolotune.tracking import CURVES, overfitting
+
+SETTINGS: dict[str, Any] = {
+    "model": "yolo11n-seg.yaml",
+    "epochs": 4,
+    "imgsz": 64,
+    "device": "cpu",
+    "cpus": 2,
+    "wandb": "offline",
+    "space": {"lr0": "loguniform(1e-3, 2e-2)", "cls": "uniform(0.3, 3.0)", "batch": "choice([4, 6])"},
+    "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0},
+}
+KEY = "c0ffee" * 7  # shaped like a key, and found nowhere else
+
+
+@pytest.fixture(scope="module")
+def study(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    """Completed and pruned trials: the gain of the class loss decides who is cut at the first rung."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_API_KEY", KEY)
+        return yolotune.run(
+            Study(
+                data=str(shapes),
+                project=str(tmp_path_factory.mktemp("project")),
+                num_samples=4,
+                objective="val/cls_loss",
+                points=[{"lr0": 0.0011, "cls": cls, "batch": 6} for cls in (2.9, 0.3, 2.8)],
+                asha={"grace_period": 1, "reduction_factor": 2},
+                plateau=None,
+                **SETTINGS,
+            )
+        )
+
+
+def run_of(record: StudyRecord, name: str) -> Run:
+    (folder,) = (record.folder / "wandb").glob(f"offline-run-*-{record.settings['uid']}-{name}")
+    return read_run(folder)
+
+
+def compare(record: StudyRecord, trial: TrialRecord) -> Run:
+    """Asserts that a trial's run says what its record says, and returns it."""
+    run = run_of(record, f"{trial.number:04d}")
+    assert run.name == f"trial-{trial.number:04d}" and run.group == "study" and run.job_type == "trial"
+    assert str(trial.verdict) in run.tags
+    assert run.rows() == [{**row, **overfitting(row)} for row in trial.epochs]
+    assert trial.point.items() <= run.config.items()
+    assert run.summary["verdict"] == str(trial.verdict)
+    assert (run.summary["best_epoch"], run.summary["value"]) == (trial.best_epoch, trial.value)
+    assert run.exit_code == 0
+    model = run.artifacts[f"best_model_trial_{run.id}"]
+    assert model["type"] == "model" and model["aliases"] == {"best", "latest"} and set(model["files"]) == {"best.pt"}
+    assert set(run.artifacts[f"curves_trial_{run.id}"]["files"]) == set(CURVES)
+    return run
+
+
+def test_each_run_says_what_the_record_says(study: StudyRecord) -> None:
+    assert {"completed", "pruned"} == set(study.verdicts)
+    for trial in study.trials:
+        compare(study, trial)
+
+
+def test_the_studys_own_run_has_the_table_and_the_best_point(study: StudyRecord) -> None:
+    run = run_of(study, "study")
+    assert run.job_type == "study" and run.exit_code == 0
+    assert study.best is not None
+    assert any("best.yaml" in artifact["files"] for artifact in run.artifacts.values())
+
+
+def test_the_key_is_written_nowhere(study: StudyRecord) -> None:
+    session_logs = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "session_latest" / "logs"
+    places = [str(study.folder), *([str(session_logs)] if session_logs.exists() else [])]
+    assert subprocess.run(["grep", "-rl", KEY, *places], capture_output=True, text=True).stdout == ""
+
+
+def test_a_plateaued_trial_is_a_finished_run(shapes: Path, tmp_path: Path) -> None:
+    plateau = {"rule": "std", "std": 5.0, "num_results": 2, "grace_period": 2}
+    record = yolotune.run(
+        Study(data=str(shapes), project=str(tmp_path), num_samples=1, asha=None, plateau=plateau, **SETTINGS)
+    )
+    assert record.verdicts == {"plateaued": 1}
+    compare(record, record.trials[0])
+
+
+def test_a_diverged_trial_is_a_finished_run_without_a_model(shapes: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "train": {**SETTINGS["train"], "box": 1e38}}
+    with pytest.raises(StudyFailed, match="no trial has a value"):
+        yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=2, **settings))
+    record = read_study(tmp_path / "study")
+    for trial in record.trials:
+        assert trial.verdict == "diverged" and trial.value is None and len(trial.epochs) == 1
+        run = run_of(record, f"{trial.number:04d}")
+        assert run.exit_code == 0 and run.summary["verdict"] == "diverged" and "diverged" in run.tags
+        finite = {name: value for name, value in trial.epochs[0].items() if value is not None}
+        (row,) = run.rows()
+        assert {name: row[name] for name in finite} == finite
+        assert f"best_model_trial_{run.id}" not in run.artifacts
