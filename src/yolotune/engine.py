@@ -18,7 +18,7 @@ from yolotune.environment import environment
 from yolotune.errors import StudyFailed
 from yolotune.job import Job
 from yolotune.lock import owned
-from yolotune.plan import Listener, Plan, Resources, Silent
+from yolotune.plan import Listener, Plan, Resources
 from yolotune.record import Record, StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.stop import Stop
 from yolotune.studyrun import NullStudyRun, open_study_run
@@ -51,7 +51,7 @@ def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None
         StudyFailed: No trial has a value, every trial fails for the same reason, or Ray broke.
         KeyboardInterrupt: Ctrl-C or SIGTERM; running trials left after their epoch, and the study can be resumed.
     """
-    listener = listener or Silent()
+    listener = listener or Listener()
     study = plan.study
     folder = before.folder if before else study.folder()
     uid = str(before.settings["uid"]) if before else None

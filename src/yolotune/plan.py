@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from yolotune.dataset import Dataset
 from yolotune.record import Ending
@@ -63,19 +63,8 @@ class Plan:
     notes: list[str]
 
 
-class Listener(Protocol):
-    """Who is told what happens, as it happens."""
-
-    def study_started(self, folder: Path, plan: Plan) -> None: ...
-    def trial_started(self, number: int, point: Point) -> None: ...
-    def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
-    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
-    def interrupted(self) -> None: ...
-    def note(self, text: str) -> None: ...
-
-
-class Silent:
-    """A listener that says nothing."""
+class Listener:
+    """Who is told what happens, as it happens; this one says nothing."""
 
     def study_started(self, folder: Path, plan: Plan) -> None: ...
     def trial_started(self, number: int, point: Point) -> None: ...

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolotune.plan import Plan
+from yolotune.plan import Listener, Plan
 from yolotune.record import Ending, StudyRecord, Verdict
 from yolotune.space import Point
 
@@ -22,7 +21,7 @@ STYLES = {
 }
 
 
-class Lines:
+class Lines(Listener):
     """Tells a listener's events as lines, coloured on a terminal and plain elsewhere."""
 
     def __init__(self) -> None:
@@ -41,9 +40,6 @@ class Lines:
 
     def trial_started(self, number: int, point: Point) -> None:
         self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
-
-    def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
-        """Epochs are in the record; a line for each would drown the rest."""
 
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         shown = "no value" if value is None else f"{self._metric} {value:.4f}"

@@ -17,6 +17,7 @@ import yaml
 from optuna.trial import TrialState
 
 import yolotune
+from yolotune.plan import Listener
 from yolotune.record import Ending, StudyRecord, Verdict, read_study
 from yolotune.study import Study
 
@@ -33,7 +34,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Told:
+class Told(Listener):
     """A listener that remembers."""
 
     def __init__(self) -> None:
