@@ -18,8 +18,9 @@ from yolotune.dataset import Dataset, load_dataset
 from yolotune.errors import Problem, UserError, fail
 from yolotune.job import isolate
 from yolotune.plan import Plan, Resources
+from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
-from yolotune.study import PRESETS, Study, epochs_of, read_points
+from yolotune.study import PRESETS, Study, epochs_of
 from yolotune.weights import find_model
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
@@ -250,7 +251,7 @@ def notes(study: Study, dataset: Dataset) -> list[str]:
         and epochs_of(study.plateau.patience, study.epochs) >= study.epochs
     ):
         said.append("plateau.patience is as long as a trial: it can stop none.")
-    moved = spaces.default_point(study.domains, dataset.nc, study.fixed.get("optimizer"))[1]
+    moved = default_point(study.domains, dataset.nc, study.fixed.get("optimizer"))[1]
     if moved:
         said.append("trial 0 is Ultralytics' defaults, as near as the space allows: " + "; ".join(moved) + ".")
     if study.preset in PRESETS and dataset.images["val"] < 30:

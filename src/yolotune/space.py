@@ -70,10 +70,10 @@ class Uniform:
     log: bool = False
 
     def __contains__(self, value: object) -> bool:
-        return _is_number(value) and self.low <= value <= self.high
+        return is_number(value) and self.low <= value <= self.high
 
     def nearest(self, value: object) -> Value:
-        return min(max(float(value), self.low), self.high) if _is_number(value) else self.low
+        return min(max(float(value), self.low), self.high) if is_number(value) else self.low
 
     def ends(self) -> tuple[Value, ...]:
         return self.low, self.high
@@ -93,7 +93,7 @@ class RandInt:
         return type(value) is int and self.low <= value < self.high
 
     def nearest(self, value: object) -> Value:
-        return min(max(round(value), self.low), self.high - 1) if _is_number(value) else self.low
+        return min(max(round(value), self.low), self.high - 1) if is_number(value) else self.low
 
     def ends(self) -> tuple[Value, ...]:
         return self.low, self.high - 1
@@ -113,9 +113,9 @@ class Choice:
         return any(type(option) is type(value) and option == value for option in self.options)
 
     def nearest(self, value: Any) -> Value:
-        if value in self or not _is_number(value):
+        if value in self or not is_number(value):
             return value if value in self else self.options[0]
-        numbers = [option for option in self.options if _is_number(option)]
+        numbers = [option for option in self.options if is_number(option)]
         return min(numbers, key=lambda option: abs(float(option) - float(value)), default=self.options[0])
 
     def ends(self) -> tuple[Value, ...]:
@@ -140,7 +140,7 @@ def grid_size(space: Space) -> int:
     return math.prod(len(options(domain)) for domain in space.values())
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -199,7 +199,7 @@ def parse_domain(written: Any) -> Domain | Value:
     if isinstance(written, (Uniform, RandInt, Choice)):
         return written
     if isinstance(written, list):
-        if len(written) != 2 or not all(_is_number(end) for end in written):
+        if len(written) != 2 or not all(is_number(end) for end in written):
             raise ValueError(f"a list means [low, high], two numbers. Got {written!r}.")
         return _make("uniform", written)
     if isinstance(written, str) and (call := re.fullmatch(r"\s*(?:tune\.)?(\w+)\s*\((.*)\)\s*", written, re.DOTALL)):
@@ -243,7 +243,7 @@ def _make(kind: str, arguments: list[Any]) -> Domain:
     if kind not in ("uniform", "loguniform", "randint"):
         names = ("uniform", "loguniform", "randint", "choice", "grid_search")
         raise ValueError(f"no distribution is called {kind!r}.{did_you_mean(kind, names)}")
-    if len(arguments) != 2 or not all(_is_number(end) and abs(end) <= sys.float_info.max for end in arguments):
+    if len(arguments) != 2 or not all(is_number(end) and abs(end) <= sys.float_info.max for end in arguments):
         raise ValueError(f"{kind} takes two numbers, low and high. Got {arguments!r}.")
     low, high = arguments
     if low >= high:
@@ -332,78 +332,3 @@ def check_space(space: Space, where: str) -> list[Problem]:
             fix = f"write randint({math.ceil(domain.low)}, {math.floor(domain.high) + 1}) or choice([...])."
             problems.append(Problem(f"{where}: {name}", f"takes whole numbers. Got {domain}.", fix))
     return problems
-
-
-# --- points ----------------------------------------------------------------------------------------------------------
-
-
-def automatic_lr0(nc: int) -> float:
-    """Returns the rate that `optimizer=auto` gives AdamW for `nc` classes (ultralytics/engine/trainer.py)."""
-    return round(0.002 * 5 / (4 + nc), 6)
-
-
-def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, list[str]]:
-    """Returns Ultralytics' defaults as a point of the space, and in words what the space forced to differ.
-
-    The defaults are those of a plain `yolo segment train` whose `optimizer=auto` picks AdamW, as it does for trainings
-    of up to 10,000 iterations: lr0 by the number of classes, momentum 0.9, no warm-up of the bias rate. A study that
-    fixes another family of optimizers gets the values of `cfg/default.yaml`, which are meant for SGD.
-
-    Args:
-        space: The study's space.
-        nc: Number of classes of the dataset.
-        optimizer: The one that the study fixes, if it does.
-    """
-    automatic = {"optimizer": "AdamW", "lr0": automatic_lr0(nc), "momentum": 0.9, "warmup_bias_lr": 0.0}
-    adam = optimizer is None or str(optimizer).lower() in ADAM_FAMILY
-    wanted = {**ultralytics_defaults(), **(automatic if adam else {})}
-    point: Point = {}
-    moved = []
-    for name, domain in space.items():
-        value = wanted.get(name)  # a name that Ultralytics does not know is `check_names`' business
-        if isinstance(domain, Uniform) and _is_number(value):
-            value = float(value)
-        elif isinstance(domain, RandInt) and _is_number(value) and float(value).is_integer():
-            value = int(value)
-        point[name] = domain.nearest(value)
-        if point[name] != value:
-            moved.append(f"{name} {value} is outside {domain}: {point[name]} instead")
-    return point, moved
-
-
-def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> tuple[Point, list[Problem]]:
-    """Returns a user's point with exact types, and everything wrong with it.
-
-    Args:
-        raw: Argument name to value; `lr0: auto` stands for `automatic_lr0(nc)`.
-        space: What the point must lie in, all of it.
-        nc: Number of classes of the dataset.
-        where: The file and the point's place in it, for messages.
-    """
-    problems = []
-    point: Point = {}
-    for name in space:
-        if name not in raw:
-            problems.append(
-                Problem(f"{where}: {name}", "missing; a point gives every searched argument.", f"add {name}.")
-            )
-    for name, value in raw.items():
-        domain = space.get(name)
-        if domain is None:
-            hint = did_you_mean(name, space)
-            problems.append(Problem(f"{where}: {name}", f"not searched by this study.{hint}", "remove or rename it."))
-            continue
-        if name == "lr0" and value == "auto":
-            value = automatic_lr0(nc)
-        if isinstance(domain, Uniform) and _is_number(value):
-            value = float(value)
-        elif isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        elif isinstance(domain, Choice) and _is_number(value):  # 16.0 is the option 16, but true is not the option 1
-            value = next((option for option in domain.options if _is_number(option) and option == value), value)
-        if value in domain:
-            point[name] = value
-        else:
-            fix = "move it inside, or widen the space."
-            problems.append(Problem(f"{where}: {name}", f"got {value!r}, expected a value of {domain}.", fix))
-    return point, problems

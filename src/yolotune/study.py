@@ -269,50 +269,6 @@ def _read_space(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_points(study: Study, nc: int) -> tuple[list[Point], list[Problem]]:
-    """Reads all initial points of a study, trial 0 first.
-
-    Trial 0 is Ultralytics' defaults, always, so that a study can say whether it beat them. A given point that equals an
-    earlier one is left out.
-
-    Args:
-        study: The study.
-        nc: Number of classes of its dataset.
-    """
-    points = [space.default_point(study.domains, nc, study.fixed.get("optimizer"))[0]]
-    problems: list[Problem] = []
-    for number, given in enumerate(study.points, start=1):
-        where = given if isinstance(given, str) else f"points[{number}]"
-        try:
-            written = _read_point_file(given) if isinstance(given, str) else [given]
-        except UserError as error:
-            problems += error.problems
-            continue
-        for index, raw in enumerate(written):
-            if not isinstance(raw, dict):
-                problems.append(
-                    Problem(where, f"a point is a map of values. Got {raw!r}.", "write `lr0: 0.001` and so on.")
-                )
-                continue
-            place = f"{where}[{index}]" if index else where
-            point, wrong = space.resolve_point(raw, study.domains, nc, place)
-            problems += wrong
-            if not wrong and point not in points:
-                points.append(point)
-    return points, problems
-
-
-def _read_point_file(name: str) -> list[Any]:
-    """Reads a point or a list of points from a file, or from a shipped one of that name."""
-    path = Path(name)
-    shipped = resources.files("yolotune") / "presets" / "points" / name
-    if path.exists() or not shipped.is_file():
-        read = read_yaml(path)
-    else:
-        read = parse_yaml(shipped.read_text(encoding="utf-8"), name)
-    return read if isinstance(read, list) else [read]
-
-
 def _problems(error: ValidationError) -> list[Problem]:
     """Turns pydantic's list of errors into ours, with the nearest known name for a misspelt key."""
     problems: list[Problem] = []

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from wandb_process import Server
 from wandb_reader import Run, read_run
 from yolotune import metrics, session
 from yolotune.preflight import preflight, redact
@@ -54,24 +54,6 @@ def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
     return found
-
-
-class Server:
-    """A server process, and what it tells."""
-
-    def __init__(self, behaviour: str) -> None:
-        command = [sys.executable, str(TESTS / "wandb_server.py"), behaviour]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self.process.stdout is not None
-        self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}"
-
-    def get(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url + path, timeout=5) as response:
-            return dict(json.load(response))
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import yolotune
+from wandb_process import Server
 from wandb_reader import Run, read_run
 from yolotune.errors import StudyFailed
 from yolotune.record import StudyRecord, TrialRecord, read_study
@@ -110,3 +114,52 @@ def test_a_diverged_trial_is_a_finished_run_without_a_model(shapes: Path, tmp_pa
         (row,) = run.rows()
         assert {name: row[name] for name in finite} == finite
         assert f"best_model_trial_{run.id}" not in run.artifacts
+
+
+def command_line(folder: Path, data: Path, server: Server, **changes: Any) -> subprocess.Popen[str]:
+    """Starts a study of one trial with a key, against a server of ours."""
+    settings = {**SETTINGS, "wandb": "auto", "data": str(data), "project": str(folder), "num_samples": 1, **changes}
+    (folder / "wanted.yaml").write_text(yaml.safe_dump(settings))
+    given = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "yolotune", "run", str(folder / "wanted.yaml")],
+        env={**kept, **given},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("behaviour", ["401", "500", "hang", "nothing listens"])
+def test_no_server_keeps_a_study_waiting_or_loses_it_a_trial(behaviour: str, shapes: Path, tmp_path: Path) -> None:
+    server = Server("ok" if behaviour == "nothing listens" else behaviour)
+    if behaviour == "nothing listens":
+        server.kill()
+    began = time.time()
+    said, _ = command_line(tmp_path, shapes, server, epochs=2).communicate(timeout=120)
+    server.kill()
+    record = read_study(tmp_path / "study")
+    assert record.verdicts == {"completed": 1}, said
+    compare(record, record.trials[0])
+    assert said.count("kept offline") == 1 and said.count("wandb sync ") == 1 and KEY not in said
+    assert (tmp_path / "study" / "study.yaml").stat().st_mtime - began < 10 + 5, "the check itself takes up to 5 s"
+
+
+def test_a_server_that_dies_during_a_trial_costs_nothing_but_the_upload(shapes: Path, tmp_path: Path) -> None:
+    server = Server("ok")
+    study = command_line(tmp_path, shapes, server, epochs=12)
+    reports = tmp_path / "study" / "trials" / "0000" / "epochs.jsonl"
+    deadline = time.monotonic() + 100
+    while not (reports.exists() and reports.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.kill()
+    said, _ = study.communicate(timeout=240)
+    record = read_study(tmp_path / "study")
+    assert record.verdicts == {"completed": 1}, said
+    trial = record.trials[0]
+    logged: dict[int, dict[str, Any]] = {}
+    for folder in (record.folder / "wandb").glob(f"*run-*-{record.settings['uid']}-0000"):
+        logged |= {row["epoch"]: row for row in read_run(folder).rows()}
+    assert [logged[epoch] for epoch in sorted(logged)] == [{**row, **overfitting(row)} for row in trial.epochs]
+    assert said.count("wandb sync ") == 1 and KEY not in said

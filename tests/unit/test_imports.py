@@ -38,6 +38,7 @@ HOUSE = (
     "record",
     "preflight",
     "study",
+    "points",
     "space",
     "metrics",
     "yamlio",

@@ -9,20 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray import tune
 
+from yolotune.points import automatic_lr0, default_point, resolve_point
 from yolotune.space import (
     Choice,
     RandInt,
     Space,
     Uniform,
-    automatic_lr0,
     check_names,
     check_space,
     check_values,
-    default_point,
     grid_size,
     parse_domain,
     parse_space,
-    resolve_point,
 )
 
 SPACE: Space = {
