@@ -1,14 +1,18 @@
-# Two commands: `make demo` and `make test`. Both set up .venv on a fresh machine.
+# Two commands: `make demo` and `make test`. Each sets up .venv on a fresh machine.
 PYTHON ?= python3
 RUN = .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-faults lint clean
 
 demo: .venv/installed
 	$(RUN)/yolotune demo
 
 test: .venv/installed
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -m "not slow"
+
+# Faults that take minutes to wait out.
+test-faults: .venv/installed
+	$(RUN)/python -m pytest -m slow
 
 lint: .venv/installed
 	$(RUN)/ruff check src tests benchmarks tune_yolo11_seg.py

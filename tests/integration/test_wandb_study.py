@@ -146,6 +146,7 @@ def test_no_server_keeps_a_study_waiting_or_loses_it_a_trial(behaviour: str, sha
     assert (tmp_path / "study" / "study.yaml").stat().st_mtime - began < 10 + 5, "the check itself takes up to 5 s"
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_during_a_trial_costs_nothing_but_the_upload(shapes: Path, tmp_path: Path) -> None:
     server = Server("ok")
     study = command_line(tmp_path, shapes, server, epochs=12)
