@@ -256,11 +256,6 @@ class Record:
     def epochs_trained(self) -> int:
         return sum(len(rows) for rows in self._rows.values())
 
-    @property
-    def numbers(self) -> list[int]:
-        """All trials that were started."""
-        return list(self._rows)
-
     def ended(self, number: int) -> bool:
         return (trial_folder(self.folder, number) / "verdict.yaml").exists()
 
