@@ -68,10 +68,18 @@ def epochs_of(folder: Path, number: int) -> list[int]:
 
 
 def trial_process(driver: int) -> psutil.Process | None:
-    """Returns the worker that trains below a driver; Ray names it after the class."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if words.startswith("ray::") and "Trial" in words and driver in {p.pid for p in process.parents()}:
+    """Returns the worker that trains below a driver; Ray names it after the class.
+
+    What a worker forks off bears its name until it executes something else, so a worker's child does not count.
+    """
+    named = {
+        process.pid: process
+        for process in psutil.process_iter(["cmdline"])
+        if " ".join(process.info["cmdline"] or []).startswith("ray::Trial")
+    }
+    for process in named.values():
+        above = [parent.pid for parent in process.parents()]
+        if driver in above and not named.keys() & set(above):
             return process
     return None
 
@@ -133,6 +141,7 @@ def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path
     assert driver.returncode == 0, said
     assert epochs_of(folder, 0) == list(range(1, 31)), said
     log = (folder / "trials" / "0000" / "train.log").read_text()
+    assert "Resuming training" in log, log
     resumed_at = int(log.split("Resuming training")[-1].split("from epoch ")[1].split()[0])
     assert resumed_at >= killed_at, "an epoch or more was lost"
     record = read_study(folder)
