@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ray.tune import Callback, Stopper
@@ -82,7 +85,8 @@ class RecordKeeper(Callback):
         number = int(trial.config["number"])
         if number not in self._started:  # Ray calls this again when it restarts a trial's process
             self._started.add(number)
-            self._record.start(number, trial.config["point"])
+            with self._kept_or_ended():
+                self._record.start(number, trial.config["point"])
             self._listener.trial_started(number, trial.config["point"])
 
     def on_trial_result(
@@ -92,29 +96,51 @@ class RecordKeeper(Callback):
             return
         number, row = int(trial.config["number"]), result["report"]
         self._effective[number] = result["effective"]
-        if self._record.append(number, row):
+        with self._kept_or_ended():
+            new = self._record.append(number, row)
+        if new:
             self._listener.epoch_reported(number, row)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number = int(trial.config["number"])
-        self._end(number, ending_of(self._endings.get(number), trial.last_result, error=False))
+        ending = ending_of(self._endings.get(number), trial.last_result, error=False)
+        self._end(number, ending, trial.num_failures)
+        if ending.verdict is Verdict.INTERRUPTED and not self._stop.is_set():  # by itself: its disk is full
+            self._stop.fail(f"trial {number}: {ending.reason}. Free some space, then resume the study.")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Errors of a training come as verdicts; this one is a process that died once too often."""
         number = int(trial.config["number"])
-        self._end(number, Ending(Verdict.FAILED, f"the trial's process died {trial.num_failures} times"))
+        died = Ending(Verdict.FAILED, f"the trial's process died {trial.num_failures} times")
+        self._end(number, died, trial.num_failures - 1)
 
-    def _end(self, number: int, ending: Ending) -> None:
+    @contextmanager
+    def _kept_or_ended(self) -> Iterator[None]:
+        """Ends the study at once if the record cannot be written.
+
+        Ray is not asked for another epoch, so no trial counts a checkpoint whose epoch is not in the record.
+        """
+        try:
+            yield
+        except OSError as error:
+            free = shutil.disk_usage(self._record.folder).free
+            what = f"{error.filename or self._record.folder}: {error.strerror} ({free / 2**20:.1f} MB free)."
+            self._stop.fail(f"{what} Every epoch before is kept: mend it, then resume the study.")
+            raise
+
+    def _end(self, number: int, ending: Ending, restarts: int) -> None:
         if number not in self._started or self._record.ended(number):
             return
         self._count_failure(number, ending)
         effective = self._effective.get(number, {})
-        value = self._record.end(number, ending, effective)
+        with self._kept_or_ended():
+            value = self._record.end(number, ending, effective, restarts)
         best = False
         if value is not None:
             hyperparameters = {"model": self._model, "epochs": self._study.epochs, **self._study.fixed}
             point = self._record.point(number)
-            best = self._record.offer_best(number, value, {**hyperparameters, **point, **effective})
+            with self._kept_or_ended():
+                best = self._record.offer_best(number, value, {**hyperparameters, **point, **effective})
         self._listener.trial_ended(number, ending, value, best)
         epoch = self._record.best_of(number)
         point, total = self._record.point(number), self._record.epochs_trained
@@ -145,9 +171,10 @@ class RecordKeeper(Callback):
                 time.sleep(0.05)
 
     def close(self) -> None:
-        """Gives a verdict to what Ray left without one."""
-        for number in self._started:
-            self._end(number, Ending(Verdict.INTERRUPTED, self._stop.reason))
+        """Gives a verdict to what Ray left without one; where that cannot be written, none means the same."""
+        with suppress(OSError):
+            for number in self._started:
+                self._end(number, Ending(Verdict.INTERRUPTED, self._stop.reason), 0)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that never happens

@@ -26,8 +26,6 @@ from yolotune.weights import find_model
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
 #: Bytes that a study needs at the very least: a few checkpoints.
 MIN_FREE = 500 * 2**20
-#: Points of a grid: Optuna lists them all before the first.
-MAX_GRID = 100_000
 
 T = TypeVar("T")
 
@@ -137,8 +135,8 @@ def _search(study: Study) -> list[Problem]:
     fix = "write grid_search([...]), or use --search tpe."
     problems = [Problem(f"space: {name}", "--search grid needs a list of values.", fix) for name in endless]
     size = spaces.grid_size(study.domains)
-    if size > MAX_GRID:
-        what = f"a grid of {size:,} points, {MAX_GRID:,} at most."
+    if size > spaces.MAX_GRID:
+        what = f"a grid of {size:,} points, {spaces.MAX_GRID:,} at most."
         problems.append(Problem("search", what, "fix some arguments, shorten the lists, or use --search tpe."))
     return problems
 
@@ -251,6 +249,9 @@ def notes(study: Study, dataset: Dataset) -> list[str]:
         and epochs_of(study.plateau.patience, study.epochs) >= study.epochs
     ):
         said.append("plateau.patience is as long as a trial: it can stop none.")
+    size = spaces.countable(study.domains)
+    if size is not None and size < study.num_samples:
+        said.append(f"the space has {size} points: after as many trials, not {study.num_samples}, all are tried.")
     moved = default_point(study.domains, dataset.nc, study.fixed.get("optimizer"))[1]
     if moved:
         said.append("trial 0 is Ultralytics' defaults, as near as the space allows: " + "; ".join(moved) + ".")

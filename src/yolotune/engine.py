@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
@@ -23,6 +23,9 @@ from yolotune.record import Record, StudyRecord, TrialRecord, read_study, trial_
 from yolotune.stop import Stop
 from yolotune.studyrun import NullStudyRun, open_study_run
 from yolotune.tracking import Tracking, outage, sync_line
+
+if TYPE_CHECKING:
+    from yolotune.trial import Trial
 
 #: Read by Ray when it is imported or started, so set before that. Each says why.
 RAY_ENVIRONMENT = {
@@ -38,13 +41,19 @@ RAY_ENVIRONMENT = {
 }
 
 
-def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None = None) -> StudyRecord:
+def run(
+    plan: Plan,
+    listener: Listener | None = None,
+    before: StudyRecord | None = None,
+    trainable: type[Trial] | None = None,
+) -> StudyRecord:
     """Runs a checked study to its end and returns its record.
 
     Args:
         plan: What to run.
         listener: Who is told what happens.
         before: The record of a study that is to go on; None starts a new one.
+        trainable: A stand-in for `trial.Trial`, to try the engine out without training.
 
     Raises:
         UserError: Another process works on this study.
@@ -68,7 +77,7 @@ def run(plan: Plan, listener: Listener | None = None, before: StudyRecord | None
         recorded = before.trials if before else []
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
-            _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop))
+            _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
     result = read_study(folder)
     if stop.failure:
         raise StudyFailed(stop.failure)
@@ -146,7 +155,7 @@ class _Work:
     stop: Stop
 
 
-def _tune(work: _Work) -> None:
+def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     """Assembles Ray Tune's parts, fills them from the record, and runs them."""
     os.environ.update({**RAY_ENVIRONMENT, **{k: os.environ[k] for k in RAY_ENVIRONMENT if k in os.environ}})
     import ray
@@ -170,7 +179,9 @@ def _tune(work: _Work) -> None:
         scheduler = Asha(study, endings)
         scheduler.rebuild((trial.number, trial.epochs) for trial in work.recorded)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
-    trainable = tune.with_parameters(Trial, job=work.job, tracking=work.tracking, study_folder=record.folder)
+    trainable = tune.with_parameters(
+        stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder
+    )
     keeper = RecordKeeper(record, study, work.job.model, endings, work.listener, work.study_run, work.stop)
     with (
         _ray(resources),
@@ -197,7 +208,9 @@ def _tune(work: _Work) -> None:
                     verbose=0,
                 ),
             ).fit()
-        except (ray.exceptions.RayError, TuneError) as error:
+        except (ray.exceptions.RayError, TuneError, OSError) as error:
+            if work.stop.failure:  # the record could not be written: it says so itself
+                raise StudyFailed(work.stop.failure) from error
             raise StudyFailed(f"Ray broke: {str(error).strip().splitlines()[-1]}") from error
         finally:
             searcher.close()

@@ -8,6 +8,7 @@ when it is read.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,7 @@ class TrialRecord:
         epochs: One flat map per epoch, in order.
         ending: None while it runs.
         effective: Arguments that became something else than the point or the study said.
+        restarts: How often its process or node died and it went on, since it was last started.
     """
 
     number: int
@@ -76,6 +79,7 @@ class TrialRecord:
     best_epoch: int | None
     value: float | None
     effective: dict[str, Any] = field(default_factory=dict)
+    restarts: int = 0
 
     @property
     def unfinished(self) -> bool:
@@ -191,20 +195,32 @@ class Record:
         write_yaml(folder / "point.yaml", {"schema": SCHEMA, **point})
 
     def append(self, number: int, row: Mapping[str, Any]) -> bool:
-        """Adds an epoch report, and says so; one for an epoch that is there already is dropped."""
+        """Adds an epoch report, and says so; one for an epoch that is there already is dropped.
+
+        Raises:
+            OSError: The disk is full or gone; the file is as it was before.
+        """
         rows = self._rows[number]
         if rows and row["epoch"] <= rows[-1]["epoch"]:
             return False
-        rows.append(dict(row))
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        with open(trial_folder(self.folder, number) / "epochs.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"schema": SCHEMA, **finite}, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps({"schema": SCHEMA, **finite}, allow_nan=False) + "\n"
+        _append_line(trial_folder(self.folder, number) / "epochs.jsonl", line.encode())
+        rows.append(dict(row))
         return True
 
-    def end(self, number: int, ending: Ending, effective: Mapping[str, Any]) -> float | None:
-        """Writes the verdict and returns the trial's value, None if no epoch had one."""
+    def end(self, number: int, ending: Ending, effective: Mapping[str, Any], restarts: int = 0) -> float | None:
+        """Writes the verdict and returns the trial's value, None if no epoch had one.
+
+        Args:
+            number: The trial.
+            ending: Why it ended.
+            effective: Arguments that became something else than was asked.
+            restarts: How often its process or node died and it went on.
+
+        Raises:
+            OSError: The disk is full or gone.
+        """
         rows = self._rows[number]
         best = self.best_of(number)
         verdict = {
@@ -215,6 +231,7 @@ class Record:
             "best_epoch": best[0] if best else None,
             "value": best[1] if best else None,
             "effective": dict(effective),
+            "restarts": restarts,
         }
         write_yaml(trial_folder(self.folder, number) / "verdict.yaml", verdict)
         return best[1] if best else None
@@ -270,6 +287,30 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
 
 
+def _append_line(path: Path, line: bytes) -> None:
+    """Adds a synced line, or leaves the file as it was; what a crash had torn off before is cut away."""
+    with open(path, "a+b", buffering=0) as file:
+        end = _whole_lines(file)
+        try:
+            if file.write(line) < len(line):  # only a disk that is just full writes less
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)
+            raise
+
+
+def _whole_lines(file: FileIO) -> int:
+    """Cuts a torn last line off a JSONL file that is to be written on, and returns its size in bytes."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    if size and file.read(1) != b"\n":
+        file.seek(0)
+        size = file.read().rfind(b"\n") + 1
+        file.truncate(size)
+    return size
+
+
 def read_study(folder: Path) -> StudyRecord:
     """Reads a study's folder, running or ended.
 
@@ -297,15 +338,21 @@ def read_ending(folder: Path) -> Ending | None:
 def _read_trial(folder: Path) -> TrialRecord:
     point = _plain(folder / "point.yaml")
     end = _plain(folder / "verdict.yaml") if (folder / "verdict.yaml").exists() else {}
+    ending = _ending(end, folder / "verdict.yaml") if end else None
+    rows = read_rows(folder / "epochs.jsonl")
+    if len(rows) < int(end.get("epochs", 0)):
+        what = f"damaged: it holds {len(rows)} epochs, verdict.yaml says {end['epochs']}."
+        raise fail(str(folder / "epochs.jsonl"), what, _RESTORE)
     return TrialRecord(
         number=int(folder.name),
         folder=folder,
         point=point,
-        epochs=read_rows(folder / "epochs.jsonl"),
-        ending=_ending(end, folder / "verdict.yaml") if end else None,
+        epochs=rows,
+        ending=ending,
         best_epoch=end.get("best_epoch"),
         value=end.get("value"),
         effective=end.get("effective", {}),
+        restarts=end.get("restarts", 0),
     )
 
 
@@ -317,7 +364,7 @@ def _plain(path: Path) -> dict[str, Any]:
     return {key: value for key, value in read.items() if key != "schema"}
 
 
-_RESTORE = "restore it from a copy, or remove its folder."
+_RESTORE = "restore it from a copy, or remove the trial's folder; the study then goes on without it."
 
 
 def _ending(said: Mapping[str, Any], path: Path) -> Ending:
@@ -331,14 +378,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Reads epoch reports; a last line that was torn by a crash is dropped."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    text = path.read_text(encoding="utf-8", errors="replace")
     rows = []
-    for place, line in enumerate(lines, start=1):
+    for place, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
             row = {key: value for key, value in json.loads(line).items() if key != "schema"}
         except (ValueError, AttributeError) as error:  # no JSON, or no map
-            if place == len(lines):
-                break
             raise fail(f"{path}:{place}", "damaged line.", "remove the line; the epoch is lost.") from error
         rows.append(row)
     return rows

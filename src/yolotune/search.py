@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import optuna
@@ -26,7 +27,7 @@ from ray.tune.search import Searcher
 from yolotune.metrics import better, is_finite
 from yolotune.record import FINISHED, Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
-from yolotune.space import Domain, Point, RandInt, Uniform, options
+from yolotune.space import MAX_GRID, Domain, Point, RandInt, Uniform, countable, options
 from yolotune.stop import Stop
 from yolotune.study import Study
 
@@ -36,6 +37,8 @@ Direction = Literal["maximize", "minimize"]
 
 #: Trials before TPE starts to model, initial points among them (Optuna's default).
 STARTUP_TRIALS = 10
+#: Suggestions of points that were tried already, before the rest of a finite space is gone through one by one.
+DUPLICATES = 20
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -47,13 +50,19 @@ def distribution(domain: Domain) -> BaseDistribution:
     return CategoricalDistribution(domain.options)
 
 
-def make_sampler(study: Study, number: int) -> BaseSampler:
+def make_sampler(study: Study, number: int, attempt: int = 0) -> BaseSampler:
     """Returns the sampler for one trial.
 
     It is seeded by the study's seed and the trial's number, not by how often it was asked, so that a resumed study
     suggests what an uninterrupted one would have.
+
+    Args:
+        study: The study.
+        number: The trial that a point is wanted for.
+        attempt: How many points were refused for it already.
     """
-    seed = int(np.random.SeedSequence((study.seed, number)).generate_state(1)[0])
+    entropy = (study.seed, number, attempt) if attempt else (study.seed, number)
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS) if study.search == "tpe" else RandomSampler(seed=seed)
 
 
@@ -66,10 +75,22 @@ def grid(study: Study) -> list[Point]:
     return points
 
 
+class _Asked(NamedTuple):
+    """A trial by the number of the record; Optuna's own numbers also count the points that were refused."""
+
+    number: int
+    trial: Trial
+
+
+def _key(point: Point) -> frozenset[tuple[str, Any]]:
+    return frozenset(point.items())
+
+
 class OptunaSearcher(Searcher):
     """Suggests points and learns from verdicts.
 
-    A suggestion is the config of a Ray trial: `{"number": 7, "point": {...}}`. Numbers are Optuna's own, from 0.
+    A suggestion is the config of a Ray trial: `{"number": 7, "point": {...}}`. No point is suggested twice: where the
+    sampler comes back to one, its outcome is known already, and it is asked again.
     """
 
     def __init__(
@@ -100,13 +121,14 @@ class OptunaSearcher(Searcher):
         direction: Direction = "maximize" if study.direction == "max" else "minimize"
         self.optuna_study = optuna.create_study(direction=direction, study_name=study.name)
         self._mirror = _Mirror(database, study.name, direction) if database else None
-        self._trials: dict[str, Trial] = {}
-        self._unfinished: deque[Trial] = deque()
+        self._trials: dict[str, _Asked] = {}
+        self._unfinished: deque[_Asked] = deque()
+        self._tried: set[frozenset[tuple[str, Any]]] = set()
+        self._next = 0
         for trial in recorded:
             self._remember(trial)
-        known = [trial.point for trial in recorded]
         wanted = [*points, *(point for point in grid(study) if point not in points)] if self._is_grid else points
-        self._queue = deque(point for point in wanted if point not in known)
+        self._queue = deque(point for point in wanted if _key(point) not in self._tried)
 
     @property
     def _is_grid(self) -> bool:
@@ -115,54 +137,80 @@ class OptunaSearcher(Searcher):
     def _remember(self, trial: TrialRecord) -> None:
         """Adds a recorded trial to the Optuna study: as it ended, or as one that is running."""
         values = {int(row["epoch"]): row.get(self.metric) for row in trial.epochs}
-        finite = {step: float(value) for step, value in values.items() if is_finite(value)}
         known = create_trial(
             state=TrialState.RUNNING,
             params=trial.point,
             distributions=self._space,
-            intermediate_values=finite,
+            intermediate_values={step: float(value) for step, value in values.items() if is_finite(value)},  # type: ignore[arg-type]
         )
         self.optuna_study.add_trial(known)
         running = Trial(self.optuna_study, self.optuna_study.get_trials(deepcopy=False)[-1]._trial_id)
+        asked = _Asked(trial.number, running)
+        self._tried.add(_key(trial.point))
+        self._next = max(self._next, trial.number + 1)
         if trial.unfinished:
-            self._unfinished.append(running)
+            self._unfinished.append(asked)
         elif trial.ending is not None:
             self.tell(running, trial.ending)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Returns the next config, or `FINISHED` when a grid is used up or the study is being stopped."""
+        """Returns the next config, or `FINISHED` when the space is used up or the study is being stopped."""
         if self._stop is not None and self._stop.is_set():
             return str(Searcher.FINISHED)
-        if self._unfinished:
-            trial = self._unfinished.popleft()
-        elif self._queue or not self._is_grid:
-            if self._queue:
-                self.optuna_study.enqueue_trial(self._queue.popleft())
-            self.optuna_study.sampler = make_sampler(self._study, len(self.optuna_study.get_trials(deepcopy=False)))
-            trial = self.optuna_study.ask(self._space)
-        else:
+        asked = self._unfinished.popleft() if self._unfinished else self._ask_new()
+        if asked is None:
             return str(Searcher.FINISHED)
-        self._trials[trial_id] = trial
-        return {"number": trial.number, "point": dict(trial.params)}
+        self._trials[trial_id] = asked
+        return {"number": asked.number, "point": dict(asked.trial.params)}
+
+    def _ask_new(self) -> _Asked | None:
+        """Returns a trial with a point that was not tried yet: a queued one, else the sampler's; None if all were."""
+        if self._queue:
+            return self._asked(self._ask(0, self._queue.popleft()))
+        if self._is_grid:
+            return None
+        for attempt in range(DUPLICATES):
+            trial = self._ask(attempt)
+            if _key(trial.params) not in self._tried:
+                return self._asked(trial)
+            self.optuna_study.tell(trial, state=TrialState.FAIL)  # which no sampler learns from
+        if (countable(self._study.domains) or math.inf) <= MAX_GRID:
+            for point in grid(self._study):
+                if _key(point) not in self._tried:
+                    return self._asked(self._ask(0, point))
+        return None
+
+    def _ask(self, attempt: int, point: Point | None = None) -> Trial:
+        """Asks Optuna for a trial, with a point of ours or of the sampler's."""
+        if point is not None:
+            self.optuna_study.enqueue_trial(point)
+        self.optuna_study.sampler = make_sampler(self._study, self._next, attempt)
+        return self.optuna_study.ask(self._space)
+
+    def _asked(self, trial: Trial) -> _Asked:
+        """Gives a trial the next number."""
+        asked = _Asked(self._next, trial)
+        self._tried.add(_key(trial.params))
+        self._next += 1
+        return asked
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells an epoch's objective; NaN and missing values are passed over."""
-        trial, value = self._trials.get(trial_id), result.get(self.metric)
-        if trial is not None and is_finite(value):
+        asked, value = self._trials.get(trial_id), result.get(self.metric)
+        if asked is not None and is_finite(value):
             step = int(result["epoch"])
-            if step not in self._frozen(trial).intermediate_values:
-                trial.report(float(value), step)  # type: ignore[arg-type]
+            if step not in self._frozen(asked.trial).intermediate_values:
+                asked.trial.report(float(value), step)  # type: ignore[arg-type]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the verdict and drops the trial."""
-        trial = self._trials.get(trial_id)
-        if trial is None:
+        asked = self._trials.get(trial_id)
+        if asked is None:
             return
         if result and not error:
             self.on_trial_result(trial_id, result)  # the report that stopped a trial comes only here
         del self._trials[trial_id]
-        ending = ending_of(self._endings.get(trial.number), result, error=error)
-        self.tell(trial, ending)
+        self.tell(asked.trial, ending_of(self._endings.get(asked.number), result, error=error))
 
     def tell(self, trial: Trial, ending: Ending) -> None:
         """Ends an Optuna trial with what its verdict means to the sampler."""

@@ -52,6 +52,8 @@ RESERVED = {
     "cfg": "the study file",
 }
 ADAM_FAMILY = frozenset({"adam", "adamw", "adamax", "nadam", "radam"})
+#: Points of a grid at most: they are all listed before the first.
+MAX_GRID = 100_000
 #: May be fixed, but one study compares one value of them.
 NEVER_SEARCHED = {
     "imgsz": "it changes the validation as well as the training, so trials would not be comparable",
@@ -136,8 +138,13 @@ def options(domain: Domain) -> Sequence[Value]:
 
 
 def grid_size(space: Space) -> int:
-    """Returns the number of points of a grid."""
+    """Returns the number of points of a grid; a range of real numbers counts by its ends."""
     return math.prod(len(options(domain)) for domain in space.values())
+
+
+def countable(space: Space) -> int | None:
+    """Returns the number of points of a space, None if there is no end to them."""
+    return None if any(isinstance(domain, Uniform) for domain in space.values()) else grid_size(space)
 
 
 def is_number(value: object) -> TypeGuard[float]:

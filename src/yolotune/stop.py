@@ -22,7 +22,8 @@ class Stop:
         self.signalled = True
 
     def fail(self, reason: str) -> None:
-        self.failure = reason
+        """Ends the study as failed; the first reason is the one that counts."""
+        self.failure = self.failure or reason
 
     @property
     def out_of_time(self) -> bool:

@@ -10,6 +10,8 @@ recorded it goes on from the last of them: after a killed process, on another no
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import queue
 import threading
@@ -17,7 +19,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ray import tune
 
@@ -29,8 +31,21 @@ from yolotune.space import Point
 from yolotune.tracking import Tracking, open_trial_run
 from yolotune.yamlio import write_yaml
 
+if TYPE_CHECKING:
+    from yolotune.trainer import OnEpoch
+
 #: Seconds that a trial waits for the driver to write down why it was stopped.
 VERDICT_S = 30.0
+
+
+class Trainer(Protocol):
+    """What a trial trains with: `trainer.TrialTrainer`, or a stand-in where the engine alone is tried out."""
+
+    ending: Ending | None
+    final: dict[str, float]
+
+    def train(self) -> Any: ...
+    def effective(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -82,9 +97,10 @@ class Trial(tune.Trainable):
         if self._thread is None or not self._thread.is_alive():
             return
         ending = self._await_verdict()
-        interrupted = ending is not None and ending.verdict is Verdict.INTERRUPTED
+        # without a word from the driver nothing is decided, so the trial is left as one that can go on
+        order = Order.LEAVE if ending is None or ending.verdict is Verdict.INTERRUPTED else Order.STOP
         while self._thread.is_alive():
-            self._orders.put(Order.LEAVE if interrupted else Order.STOP)
+            self._orders.put(order)
             self._thread.join(timeout=0.2)
 
     def _await_verdict(self) -> Ending | None:
@@ -103,20 +119,30 @@ class Trial(tune.Trainable):
         self._run = open_trial_run(self._tracking, self._number, self._point, self._job.fixed, self._job.model)
         try:
             isolate()
-            with _log_file(self._folder / "train.log"):
+            with self.log():
                 ending, final = self._run_trainer()
         except Exception as error:  # whatever it is, the study goes on and the record says what it was
             ending = _failure(error)
-            (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            with contextlib.suppress(OSError):  # the disk may be what failed
+                (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         finally:
             self._finish_run(ending)
             ended = {"schema": SCHEMA, "verdict": str(ending.verdict) if ending else None, "best": final}
-            write_yaml(self._folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
+            with contextlib.suppress(OSError):
+                write_yaml(self._folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
             self._from_thread.put(ending)
 
-    def _run_trainer(self) -> tuple[Ending | None, dict[str, float]]:
+    def log(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps what the training says, from its first line to its last."""
+        return _log_file(self._folder / "train.log")
+
+    def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> Trainer:
+        """Returns what trains this trial's point, from the beginning or from a last.pt."""
         from yolotune.trainer import TrialTrainer
 
+        return TrialTrainer(self._job, self._point, self._folder, on_epoch, resume)
+
+    def _run_trainer(self) -> tuple[Ending | None, dict[str, float]]:
         rows = read_rows(self._folder / "epochs.jsonl")
         recorded = int(rows[-1]["epoch"]) if rows else 0
         for row in rows:
@@ -124,9 +150,7 @@ class Trial(tune.Trainable):
         resume = checkpoint.settle(self._folder / "weights", recorded)
         if recorded >= self._job.epochs:  # killed in its final evaluation: nothing is left to train
             return Ending(Verdict.COMPLETED, f"all {recorded} epochs"), {}
-        trainer = TrialTrainer(
-            self._job, self._point, self._folder, lambda *epoch: self._report(trainer, *epoch), resume
-        )
+        trainer = self.make_trainer(lambda *epoch: self._report(trainer, *epoch), resume)
         trainer.train()
         return trainer.ending, trainer.final
 
@@ -142,7 +166,7 @@ class Trial(tune.Trainable):
         weights = self._folder / "weights" / "best.pt"
         self._run.finish(ending, epoch, value, effective, weights, self._folder / "curves")
 
-    def _report(self, trainer: Any, row: dict[str, Any], last: bool) -> Order:
+    def _report(self, trainer: Trainer, row: dict[str, Any], last: bool) -> Order:
         """Hands an epoch to `step` and waits for the answer."""
         self._run.log_epoch(row)
         self._from_thread.put(_Epoch(row, last, trainer.effective()))
@@ -150,11 +174,28 @@ class Trial(tune.Trainable):
 
 
 def _failure(error: Exception) -> Ending:
-    """Returns the verdict on an error; one that says it ran out of memory would do so again with the same point."""
+    """Returns the verdict on an error.
+
+    One that says it ran out of memory would do so again with the same point. A full disk is no fault of the point: the
+    trial goes on once there is space.
+    """
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "out of memory" in str(error).lower():
         return Ending(Verdict.OOM, first)
+    if _disk_full(error):
+        return Ending(Verdict.INTERRUPTED, f"no space left on the disk: {first}")
     return Ending(Verdict.FAILED, f"{type(error).__name__}: {first}")
+
+
+def _disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is a full disk; torch hides the cause in words of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "PytorchStreamWriter failed" in str(error) or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class _log_file:

@@ -78,13 +78,24 @@ def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:
     assert [row[METRIC] for row in read_study(record.folder).trials[0].epochs] == [0.1, None, None]
 
 
-@pytest.mark.parametrize("torn", [b'{"schema": 1, "epo', b"\0\0\0", b'{"a": "\xe6', b"[]\n", b"5"])
+@pytest.mark.parametrize("torn", [b'{"schema": 1, "epo', b"\0\0\0", b'{"a": "\xe6', b"5"])
 def test_a_torn_last_line_is_dropped(tmp_path: Path, torn: bytes) -> None:
     record = make(tmp_path)
     run_trial(record, 0, [0.1, 0.2], None)
     path = trial_folder(record.folder, 0) / "epochs.jsonl"
     path.write_bytes(path.read_bytes() + torn)
     assert [row["epoch"] for row in read_study(record.folder).trials[0].epochs] == [1, 2]
+    record.append(0, {"epoch": 3, METRIC: 0.3})
+    assert [row["epoch"] for row in read_study(record.folder).trials[0].epochs] == [1, 2, 3]
+
+
+def test_an_ended_trial_whose_epochs_are_gone_is_named(tmp_path: Path) -> None:
+    record = make(tmp_path)
+    run_trial(record, 0, [0.1, 0.2])
+    path = trial_folder(record.folder, 0) / "epochs.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(UserError, match=r"holds 1 epochs, verdict.yaml says 2"):
+        read_study(record.folder)
 
 
 @pytest.mark.parametrize("line", [b"{oops}", b"", b"\xff\xfe", b"[1]"])

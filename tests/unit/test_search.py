@@ -12,9 +12,10 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 
 from yolotune.points import default_point
-from yolotune.record import Ending, Verdict
+from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher, distribution
 from yolotune.space import Choice, RandInt, Uniform
@@ -235,3 +236,49 @@ def test_a_searcher_can_be_pickled_in_the_middle_of_a_study(tmp_path: Path) -> N
     assert isinstance(again.suggest("c"), dict)
     searcher.save(str(tmp_path / "state"))
     assert (tmp_path / "state").exists()
+
+
+TWELVE = {"lr0": "choice([1e-3, 3e-3, 1e-2])", "warmup_epochs": "randint(0, 2)", "batch": "choice([8, 16])"}
+
+
+@pytest.mark.parametrize("search", ["tpe", "random"])
+def test_each_point_of_a_small_space_is_suggested_once(search: str) -> None:
+    searcher = make(points=0, space=TWELVE, search=search, num_samples=40)
+    points = []
+    while isinstance(suggestion := searcher.suggest(f"t{len(points)}"), dict):
+        assert suggestion["number"] == len(points)
+        points.append(tuple(suggestion["point"].values()))
+        value = suggestion["point"]["lr0"] * 10
+        report(searcher, f"t{len(points) - 1}", [value], {"verdict": "completed", "reason": "r"})
+    assert suggestion == Searcher.FINISHED
+    assert len(points) == len(set(points)) == 12
+
+
+def test_a_resumed_search_goes_on_alike_although_refused_points_are_in_no_record() -> None:
+    def ask(searcher: OptunaSearcher, count: int, recorded: list[TrialRecord]) -> None:
+        for _ in range(count):
+            suggestion = searcher.suggest("t")
+            assert isinstance(suggestion, dict)
+            value = suggestion["point"]["lr0"] * suggestion["point"]["batch"]
+            report(searcher, "t", [value], {"verdict": "completed", "reason": "r"})
+            row = {"epoch": 1, F1: value}
+            done = Ending(Verdict.COMPLETED, "r")
+            recorded.append(TrialRecord(suggestion["number"], Path(), suggestion["point"], [row], done, 1, value))
+
+    study = Study(data="d.yaml", space={**TWELVE, "batch": "choice([8, 10, 12, 14, 16])"})
+    through: list[TrialRecord] = []
+    ask(OptunaSearcher(study, [], Endings()), 25, through)
+    first: list[TrialRecord] = []
+    ask(OptunaSearcher(study, [], Endings()), 17, first)
+    ask(OptunaSearcher(study, [], Endings(), recorded=list(first)), 8, first)
+    assert [trial.point for trial in first] == [trial.point for trial in through]
+    assert [trial.number for trial in first] == list(range(25))
+
+
+def test_a_trial_whose_folder_is_gone_leaves_a_gap_that_nobody_fills() -> None:
+    done = Ending(Verdict.COMPLETED, "r")
+    point = {"lr0": 0.01, "warmup_epochs": 0, "batch": 8}
+    recorded = [TrialRecord(3, Path(), point, [{"epoch": 1, F1: 0.5}], done, 1, 0.5)]
+    searcher = OptunaSearcher(Study(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded)
+    suggestion = searcher.suggest("a")
+    assert isinstance(suggestion, dict) and suggestion["number"] == 4

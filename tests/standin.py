@@ -1,0 +1,97 @@
+"""A trial that trains nothing: the engine, the record and every rule are the real ones, an epoch is one number.
+
+`python tests/standin.py run study.yaml` is the whole command line with it. STANDIN_EPOCH_S is the length of an epoch in
+seconds; STANDIN_FILL a size in bytes for last.pt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yolotune import checkpoint
+from yolotune.job import Job, Order
+from yolotune.record import Ending, Verdict
+from yolotune.space import Point
+from yolotune.trial import Trial
+
+if TYPE_CHECKING:
+    from yolotune.trainer import OnEpoch
+
+
+class StandInTrainer:
+    """Keeps to what `TrialTrainer` promises: pending checkpoints, one report an epoch, the objective in best.pt."""
+
+    def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None) -> None:
+        self.ending: Ending | None = None
+        self.final: dict[str, float] = {}
+        self._job = job
+        self._point = point
+        self._weights = folder / "weights"
+        self._on_epoch = on_epoch
+        self._epoch = int(resume.read_text().split()[0]) if resume else 0
+        with open(folder / "train.log", "a", encoding="utf-8") as log:
+            log.write(f"process {os.getpid()} from epoch {self._epoch + 1} at {time.time()}\n")
+
+    def train(self) -> None:
+        while self._epoch < self._job.epochs:
+            time.sleep(float(os.environ.get("STANDIN_EPOCH_S", "0.02")))
+            self._epoch += 1
+            self._save()
+            last = self._epoch == self._job.epochs
+            if last:
+                self.ending = Ending(Verdict.COMPLETED, f"all {self._epoch} epochs")
+            order = self._on_epoch(self._row(), last)
+            checkpoint.commit(self._weights)
+            if order is Order.LEAVE:
+                return
+            if order is Order.STOP:
+                break
+        (self._weights / "last.pt").unlink(missing_ok=True)
+        checkpoint.settle(self._weights, self._epoch)
+
+    def effective(self) -> dict[str, Any]:
+        return {}
+
+    def _save(self) -> None:
+        waiting = checkpoint.pending(self._weights)
+        waiting.mkdir(parents=True, exist_ok=True)
+        padding = b"\0" * int(os.environ.get("STANDIN_FILL", "0"))
+        for name in checkpoint.NAMES:
+            (waiting / name).write_bytes(f"{self._epoch} ".encode() + padding)
+        checkpoint.mark(self._weights, self._epoch)
+
+    def _row(self) -> dict[str, Any]:
+        """A curve that saturates the higher, the nearer lr0 is to 0.005; the same numbers for the same point."""
+        height = math.exp(-abs(math.log(float(self._point["lr0"]) / 0.005)))
+        value = height * (1 - math.exp(-self._epoch / 4)) + 0.01 * math.sin(self._epoch + 1000 * height)
+        return {"epoch": self._epoch, "seg_metrics/F1": value, "train_seg_metrics/F1": value + 0.05, "seconds": 0.02}
+
+
+class StandIn(Trial):
+    """`trial.Trial` with a stand-in for the trainer."""
+
+    def log(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> StandInTrainer:
+        return StandInTrainer(self._job, self._point, self._folder, on_epoch, resume)
+
+
+def main() -> None:
+    """The command line, with stand-ins for trials."""
+    from yolotune import cli, engine
+
+    engine.run = functools.partial(engine.run, trainable=StandIn)  # type: ignore[assignment]
+    cli.main()
+
+
+if __name__ == "__main__":
+    import standin  # by its own name, so that Ray's workers import it too
+
+    standin.main()
