@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,3 +42,18 @@ def make_job(data: Path, folder: Path, **settings: object) -> Job:
 @pytest.fixture(scope="session")
 def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     return make_job(shapes, tmp_path_factory.mktemp("job"))
+
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """Notes a measured figure; all are printed at the end, and docs/reliability.md quotes them."""
+    noted = request.config.stash.setdefault(FIGURES, [])
+    return lambda name, value: noted.append(f"{name}: {value:.3g}  ({request.node.name})")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(f"figure  {line}")

@@ -1,7 +1,7 @@
 """A trial that trains nothing: the engine, the record and every rule are the real ones, an epoch is one number.
 
 `python tests/standin.py run study.yaml` is the whole command line with it. STANDIN_EPOCH_S is the length of an epoch in
-seconds; STANDIN_FILL a size in bytes for last.pt.
+seconds; STANDIN_FILL a size in bytes for last.pt; STANDIN_OOM an epoch after which the memory is full.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class StandInTrainer:
     def train(self) -> None:
         while self._epoch < self._job.epochs:
             time.sleep(float(os.environ.get("STANDIN_EPOCH_S", "0.02")))
+            if os.environ.get("STANDIN_OOM") == str(self._epoch):
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
             self._epoch += 1
             self._save()
             last = self._epoch == self._job.epochs
@@ -52,8 +54,7 @@ class StandInTrainer:
                 return
             if order is Order.STOP:
                 break
-        (self._weights / "last.pt").unlink(missing_ok=True)
-        checkpoint.settle(self._weights, self._epoch)
+        checkpoint.close(self._weights, self._epoch)
 
     def effective(self) -> dict[str, Any]:
         return {}

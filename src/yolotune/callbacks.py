@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from yolotune.plan import Listener
+from yolotune.plan import Listener, Plan
 from yolotune.record import Ending, Record, Verdict, trial_folder
 from yolotune.schedule import Endings, PlateauStopper
 from yolotune.search import ending_of
@@ -52,8 +52,7 @@ class RecordKeeper(Callback):
     def __init__(
         self,
         record: Record,
-        study: Study,
-        model: str,
+        plan: Plan,
         endings: Endings,
         listener: Listener,
         study_run: NullStudyRun,
@@ -63,16 +62,14 @@ class RecordKeeper(Callback):
 
         Args:
             record: The study's folder.
-            study: The settings.
-            model: As trials load it, for best.yaml.
+            plan: What is run.
             endings: Why schedulers and stoppers stopped a trial.
             listener: Who is told.
             study_run: The study's own W&B run.
             stop: Set when the first trials all fail alike.
         """
         self._record = record
-        self._study = study
-        self._model = model
+        self._plan = plan
         self._endings = endings
         self._listener = listener
         self._study_run = study_run
@@ -137,10 +134,9 @@ class RecordKeeper(Callback):
             value = self._record.end(number, ending, effective, restarts)
         best = False
         if value is not None:
-            hyperparameters = {"model": self._model, "epochs": self._study.epochs, **self._study.fixed}
-            point = self._record.point(number)
+            hyperparameters = self._plan.hyperparameters(self._record.point(number), effective)
             with self._kept_or_ended():
-                best = self._record.offer_best(number, value, {**hyperparameters, **point, **effective})
+                best = self._record.offer_best(number, value, hyperparameters)
         self._listener.trial_ended(number, ending, value, best)
         epoch = self._record.best_of(number)
         point, total = self._record.point(number), self._record.epochs_trained

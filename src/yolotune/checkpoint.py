@@ -26,24 +26,38 @@ def mark(weights: Path, epoch: int) -> None:
 
 def commit(weights: Path) -> None:
     """Moves the pending files of a recorded epoch up; may be interrupted and repeated."""
-    for name in NAMES:
+    for name in (*NAMES, "epoch"):
         if (pending(weights) / name).exists():
             os.replace(pending(weights) / name, weights / name)
-    (pending(weights) / "epoch").unlink(missing_ok=True)
 
 
 def settle(weights: Path, recorded: int) -> Path | None:
     """Leaves a trial's weights as the record knows them, and returns the last.pt to go on from, if there is one.
 
+    A last.pt of another epoch than the last recorded one (files were restored, or epochs lost) is not gone on from.
+
     Args:
         weights: Folder of the trial's weights.
         recorded: Number of the last recorded epoch; 0 for none.
     """
-    marker = pending(weights) / "epoch"
-    if recorded and marker.exists() and marker.read_text().strip() == str(recorded):
+    if recorded and _epoch_of(pending(weights)) == recorded:
         commit(weights)
     shutil.rmtree(pending(weights), ignore_errors=True)
     if not recorded:
         shutil.rmtree(weights, ignore_errors=True)
     last = weights / "last.pt"
-    return last if last.exists() else None
+    return last if last.exists() and _epoch_of(weights) == recorded else None
+
+
+def close(weights: Path, recorded: int) -> None:
+    """Leaves best.pt alone: nothing resumes a training that has ended."""
+    settle(weights, recorded)
+    for name in ("last.pt", "epoch"):
+        (weights / name).unlink(missing_ok=True)
+
+
+def _epoch_of(folder: Path) -> int | None:
+    """Returns the epoch that the checkpoints of a folder belong to."""
+    marker = folder / "epoch"
+    text = marker.read_text().strip() if marker.exists() else ""
+    return int(text) if text.isdecimal() else None

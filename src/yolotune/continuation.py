@@ -8,7 +8,7 @@ from typing import Any
 
 from yolotune.check import check
 from yolotune.engine import run
-from yolotune.errors import Problem, UserError
+from yolotune.errors import Problem, UserError, fail
 from yolotune.plan import Listener, Plan
 from yolotune.record import StudyRecord, read_study
 from yolotune.study import Study
@@ -52,9 +52,19 @@ def changes(before: StudyRecord, plan: Plan) -> list[Problem]:
         else:
             what = f"was {was!r}, is {wanted!r}"
         problems.append(Problem(name, f"{what}.", fix))
-    recorded = json.loads((before.folder / "environment.json").read_text(encoding="utf-8"))["dataset"]
+    recorded = _recorded_dataset(before.folder / "environment.json")
     if recorded["fingerprint"] != plan.dataset.fingerprint:
         images = f"{recorded['images']} images, now {plan.dataset.images}"
         what = f"not the dataset the study began with: it had {images}; names, images or labels differ."
         problems.append(Problem(str(plan.dataset.yaml), what, fix))
     return problems
+
+
+def _recorded_dataset(path: Path) -> dict[str, Any]:
+    """Returns what environment.json says of the dataset the study began with."""
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))["dataset"]
+        return {name: recorded[name] for name in ("fingerprint", "images")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"damaged: it does not say which dataset the study began with ({type(error).__name__})."
+        raise fail(str(path), what, "restore the file from a copy.") from error

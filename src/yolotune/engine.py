@@ -69,6 +69,9 @@ def run(
         settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model}
         if before:
             record.reopen(before.trials, settings)
+            best = before.best
+            if best is not None and best.value is not None:
+                record.offer_best(best.number, best.value, plan.hyperparameters(best.point, best.effective))
         else:
             record.create(settings, environment(plan))
         job = _prepare_job(plan, folder)
@@ -182,7 +185,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     trainable = tune.with_parameters(
         stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder
     )
-    keeper = RecordKeeper(record, study, work.job.model, endings, work.listener, work.study_run, work.stop)
+    keeper = RecordKeeper(record, work.plan, endings, work.listener, work.study_run, work.stop)
     with (
         _ray(resources),
         _signals(work.stop, work.listener),
@@ -231,7 +234,7 @@ def _ray(resources: Resources) -> Iterator[None]:
         num_gpus=math.ceil(resources.gpus),
         include_dashboard=False,
         log_to_driver=False,
-        logging_level=logging.ERROR,
+        logging_level=logging.CRITICAL,
         object_store_memory=256 * 2**20,  # trials exchange numbers, not tensors
     )
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,10 @@ class Plan:
     resources: Resources
     wandb: str
     notes: list[str]
+
+    def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial did."""
+        return {"model": self.model, "epochs": self.study.epochs, **self.study.fixed, **point, **effective}
 
 
 class Listener:

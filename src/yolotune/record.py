@@ -171,12 +171,13 @@ class Record:
         write_json(self.folder / "environment.json", {"schema": SCHEMA, **environment})
 
     def reopen(self, trials: Iterable[TrialRecord], settings: Mapping[str, Any]) -> None:
-        """Goes on with a study: what was recorded is known again, and the settings are those of now."""
+        """Goes on with a study: what was recorded is known again, and the settings are those of now.
+
+        The best trial is to be offered again, so that best.yaml is rewritten from the record.
+        """
         for trial in trials:
             self._rows[trial.number] = list(trial.epochs)
             self._points[trial.number] = trial.point
-            if trial.value is not None and better(trial.value, self._best[1] if self._best else None, self._mode):
-                self._best = trial.number, trial.value
         self._write_settings(settings)
 
     def _write_settings(self, settings: Mapping[str, Any]) -> None:
@@ -358,7 +359,7 @@ def _read_trial(folder: Path) -> TrialRecord:
 
 def _plain(path: Path) -> dict[str, Any]:
     """Reads a map that yolotune wrote, without its schema version."""
-    read = read_yaml(path)
+    read = read_yaml(path, whole=True)
     if not isinstance(read, dict):
         raise fail(str(path), "damaged: a map was expected.", _RESTORE)
     return {key: value for key, value in read.items() if key != "schema"}

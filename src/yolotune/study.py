@@ -243,7 +243,7 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
         recorded = path.is_dir()
         if recorded and not (path / "study.yaml").exists():
             raise fail(str(path), "no study here: study.yaml is missing.", "give the folder that was printed.")
-        read = read_yaml(path / "study.yaml" if recorded else path)
+        read = read_yaml(path / "study.yaml", whole=True) if recorded else read_yaml(path)
         if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
             raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
         written = {key: value for key, value in read.items() if not (recorded and key in RECORD_KEYS)}

@@ -275,8 +275,7 @@ class TrialTrainer(SegmentationTrainer):
             self.final = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(
                 measured.box, "box_metrics"
             )
-        self.last.unlink(missing_ok=True)  # nothing resumes a training that has ended
-        checkpoint.settle(self.wdir, self.epoch + 1)
+        checkpoint.close(self.wdir, self.epoch + 1)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()
 

@@ -21,6 +21,9 @@ from yolotune.errors import UserError, fail
 #: Bytes; the pure Python parser needs about 3 s for as many.
 MAX_SIZE = 1_000_000
 
+#: Last line of what `write_yaml` writes: half a YAML file can be a valid one that says something else.
+END = "# end\n"
+
 #: The implicit types of YAML 1.2's core schema, with the characters that such a value may start with.
 _RESOLVERS: tuple[tuple[str, str, list[str]], ...] = (
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -78,12 +81,13 @@ for _name, _pattern, _first in _RESOLVERS:
         _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def read_yaml(path: Path, where: str | None = None) -> Any:
+def read_yaml(path: Path, where: str | None = None, *, whole: bool = False) -> Any:
     """Returns what a YAML file says; None for an empty one.
 
     Args:
         path: The file, UTF-8, at most `MAX_SIZE` bytes.
         where: How messages call the file; its path unless given.
+        whole: Whether it was written by `write_yaml`, so that a cut-off end shows.
 
     Raises:
         UserError: There is no such file, or it cannot be read, or `parse_yaml` refuses it.
@@ -107,6 +111,8 @@ def read_yaml(path: Path, where: str | None = None) -> Any:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise fail(f"{where}:{line}", "is not UTF-8 text.", "save the file as UTF-8.") from error
+    if whole and not text.endswith(END):
+        raise fail(where, f"damaged: the last line, {END.strip()!r}, is missing.", "restore the file from a copy.")
     return parse_yaml(text, where)
 
 
@@ -152,10 +158,12 @@ def write_yaml(path: Path, data: Any, header: str = "") -> None:
         path: The file; its folder exists.
         data: Plain maps, lists, strings, numbers, booleans and None. The order of keys is kept.
         header: A comment for the top of the file, without `#`.
+
+    The last line is a comment too, by which `read_yaml(whole=True)` knows that nothing is missing.
     """
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
     body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
-    write_atomic(path, (comment + body).encode())
+    write_atomic(path, (comment + body + END).encode())
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import yaml
 
 import yolotune
+from processes import SETTINGS, epochs_of, finish, start, trial_process, wait_for, write_study
 from wandb_reader import read_run
 from yolotune.errors import StudyFailed, UserError
 from yolotune.job import Job, Order
@@ -24,64 +19,6 @@ from yolotune.record import Verdict, read_study
 from yolotune.study import Study, load_study
 from yolotune.tracking import overfitting
 from yolotune.trainer import TrialTrainer
-
-SETTINGS: dict[str, Any] = {
-    "model": "yolo11n-seg.yaml",
-    "epochs": 6,
-    "imgsz": 64,
-    "device": "cpu",
-    "concurrent": 1,
-    "cpus": 2,
-    "space": {"lr0": "loguniform(1e-3, 2e-2)", "cls": "uniform(0.3, 3.0)", "batch": "choice([4, 6])"},
-    "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0, "plots": False},
-    "asha": None,
-    "plateau": None,
-}
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """Polls until a condition holds, and returns what it found."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return found
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Starts the command line as a user does, in a session of its own."""
-    command = [sys.executable, "-m", "yolotune", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-
-
-def write_study(folder: Path, data: Path, **changes: Any) -> str:
-    path = folder / "wanted.yaml"
-    path.write_text(yaml.safe_dump({**SETTINGS, "data": str(data), "project": str(folder), **changes}))
-    return str(path)
-
-
-def epochs_of(folder: Path, number: int) -> list[int]:
-    record = read_study(folder)
-    return [row["epoch"] for row in record.trials[number].epochs] if number < len(record.trials) else []
-
-
-def trial_process(driver: int) -> psutil.Process | None:
-    """Returns the worker that trains below a driver; Ray names it after the class.
-
-    What a worker forks off bears its name until it executes something else, so a worker's child does not count.
-    """
-    named = {
-        process.pid: process
-        for process in psutil.process_iter(["cmdline"])
-        if " ".join(process.info["cmdline"] or []).startswith("ray::Trial")
-    }
-    for process in named.values():
-        above = [parent.pid for parent in process.parents()]
-        if driver in above and not named.keys() & set(above):
-            return process
-    return None
 
 
 def test_a_training_that_left_goes_on_as_if_it_had_not(job: Job, tmp_path: Path) -> None:
@@ -137,15 +74,14 @@ def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path
     worker = wait_for(lambda: trial_process(driver.pid))
     killed_at = len(epochs_of(folder, 0))
     worker.kill()
-    said, _ = driver.communicate(timeout=200)
-    assert driver.returncode == 0, said
+    said = finish(driver)
     assert epochs_of(folder, 0) == list(range(1, 31)), said
     log = (folder / "trials" / "0000" / "train.log").read_text()
     assert "Resuming training" in log, log
     resumed_at = int(log.split("Resuming training")[-1].split("from epoch ")[1].split()[0])
     assert resumed_at >= killed_at, "an epoch or more was lost"
     record = read_study(folder)
-    assert record.trials[0].verdict is Verdict.COMPLETED
+    assert (record.trials[0].verdict, record.trials[0].restarts) == (Verdict.COMPLETED, 1)
     runs = sorted((folder / "wandb").glob("offline-run-*-0000"))
     assert len(runs) == 2, "the process before and the one after, with the same run id"
     logged = {row["epoch"]: row for run in runs for row in read_run(run).rows()}
@@ -163,9 +99,7 @@ def test_a_killed_driver_loses_nothing_and_trains_nothing_twice(shapes: Path, tm
     assert kept.verdict is Verdict.COMPLETED
     stamps = {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*") if path.is_file()}
 
-    done = start(tmp_path, "resume", str(folder))
-    said, _ = done.communicate(timeout=240)
-    assert done.returncode == 0, said
+    finish(start(tmp_path, "resume", str(folder)))
     after = read_study(folder)
     assert after.verdicts == {"completed": 3}
     assert {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*") if path.is_file()} == stamps
@@ -181,8 +115,7 @@ def test_ctrl_c_leaves_a_study_that_goes_on_with_more_trials(shapes: Path, tmp_p
     driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=20))
     wait_for(lambda: (folder / "study.yaml").exists() and epochs_of(folder, 0))
     os.kill(driver.pid, signal.SIGTERM)
-    said, _ = driver.communicate(timeout=100)
-    assert driver.returncode == 130, said
+    said = finish(driver, 130)
     assert f"yolotune resume {folder.relative_to(tmp_path)}" in said
     assert read_study(folder).verdicts == {"interrupted": 1}
     assert (folder / "trials" / "0000" / "weights" / "last.pt").exists()
@@ -208,10 +141,9 @@ def test_a_second_process_on_the_same_study_is_refused_and_named(shapes: Path, t
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists())
     second = start(tmp_path, "resume", str(folder))
-    said, _ = second.communicate(timeout=30)
+    said = finish(second, 2, seconds=30)
     driver.kill()
     driver.communicate()
-    assert second.returncode == 2, said
     assert f"process {driver.pid}" in said
 
 

@@ -1,0 +1,226 @@
+"""Faults, injected into real studies whose trials are stand-ins: the engine and the record are the real ones."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import yolotune
+from processes import epochs_of, finish, start, trial_process, wait_for, write_study
+from standin import StandIn
+from yolotune import engine
+from yolotune.errors import UserError
+from yolotune.job import Job, Order
+from yolotune.record import StudyRecord, Verdict, read_study
+
+SETTINGS: dict[str, Any] = {
+    "epochs": 12,
+    "num_samples": 8,
+    "space": {"lr0": "loguniform(1e-4, 1e-1)", "batch": "choice([4, 6])"},
+    "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
+    "asha": {"grace_period": 2, "reduction_factor": 2},
+    "plateau": None,
+    "wandb": "disabled",
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    """A study that nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(start(folder, "run", write_study(folder, shapes, **SETTINGS), stand_in=True))
+    record = read_study(folder / "study")
+    assert {"completed", "pruned"} <= record.verdicts.keys()
+    return record
+
+
+def told(record: StudyRecord) -> list[Any]:
+    """All that a study has found: points, epoch reports, verdicts with their reasons."""
+    return [(trial.number, trial.point, trial.epochs, trial.ending, trial.value) for trial in record.trials]
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_study_killed_again_and_again_finds_what_it_would_have_found(
+    kills: int, shapes: Path, undisturbed: StudyRecord, tmp_path: Path, figure: Any
+) -> None:
+    moment = random.Random(kills)
+    folder = tmp_path / "study"
+    wanted = write_study(tmp_path, shapes, **SETTINGS)
+    seen = 0
+    for kill in range(kills):
+        driver = start(tmp_path, "run", wanted, "--resume", stand_in=True, STANDIN_EPOCH_S=0.15)
+        count = moment.choice((0, 1, moment.randrange(15)))  # while it starts, in the first epoch, or somewhere
+        wait_for(lambda: driver.poll() is not None or _epochs(folder) >= seen + count)  # noqa: B023
+        time.sleep(moment.uniform(0, 0.3))
+        driver.kill()
+        driver.communicate()
+        left = _epochs(folder)
+        assert left >= seen, f"kill {kill} lost epochs"
+        seen = left
+    killed_at = time.time()
+    finish(start(tmp_path, "run", wanted, "--resume", stand_in=True))
+    record = read_study(folder)
+    assert told(record) == told(undisturbed)
+    starts = [line.split() for log in folder.glob("trials/*/train.log") for line in log.read_text().splitlines()]
+    figure("driver killed to next epoch, s", min(float(w[-1]) for w in starts if float(w[-1]) > killed_at) - killed_at)
+    figure("processes of trials", len(starts))
+
+
+def _epochs(folder: Path) -> int:
+    return read_study(folder).epochs_trained if (folder / "study.yaml").exists() else 0
+
+
+def test_a_killed_trial_process_costs_one_epoch_at_most(shapes: Path, tmp_path: Path, figure: Any) -> None:
+    settings = {**SETTINGS, "num_samples": 1, "epochs": 40}
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_EPOCH_S=0.3)
+    folder = tmp_path / "study"
+    wait_for(lambda: (folder / "study.yaml").exists() and len(epochs_of(folder, 0)) >= 3)
+    worker = wait_for(lambda: trial_process(driver.pid))
+    worker.kill()
+    killed_at, recorded = time.time(), len(epochs_of(folder, 0))
+    wait_for(lambda: len(epochs_of(folder, 0)) > recorded + 1)
+    figure("trial killed to next epoch, s", time.time() - killed_at)
+    finish(driver)
+    trial = read_study(folder).trials[0]
+    assert [row["epoch"] for row in trial.epochs] == list(range(1, 41))
+    assert (trial.verdict, trial.restarts) == (Verdict.COMPLETED, 1)
+    began = [int(line.split()[4]) for line in (trial.folder / "train.log").read_text().splitlines()]
+    assert began[0] == 1 and recorded <= began[1] <= recorded + 2, "it goes on where the record ends"
+
+
+def test_ctrl_c_twice_ends_at_once_and_the_study_can_go_on(shapes: Path, tmp_path: Path, figure: Any) -> None:
+    settings = {**SETTINGS, "num_samples": 2, "concurrent": 2}
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_EPOCH_S=25)
+    folder = tmp_path / "study"
+    wait_for(lambda: len(list(folder.glob("trials/*/train.log"))) == 2)
+    ours = psutil.Process(driver.pid).children(recursive=True)
+    os.kill(driver.pid, signal.SIGINT)
+    time.sleep(1)
+    assert driver.poll() is None, "the first asks trials to end after their epoch"
+    os.kill(driver.pid, signal.SIGINT)
+    began = time.monotonic()
+    said = finish(driver, 130, seconds=20)
+    figure("second Ctrl-C to the end, s", time.monotonic() - began)
+    assert "yolotune resume" in said and "Traceback" not in said
+    gone, alive = psutil.wait_procs(ours, timeout=20)
+    assert not alive and gone
+    finish(start(tmp_path, "resume", str(folder), stand_in=True))
+    assert read_study(folder).verdicts == {"completed": 2}
+
+
+def test_out_of_memory_is_a_verdict_and_not_tried_again(shapes: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "num_samples": 1}
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_OOM=3)
+    finish(driver)  # three epochs stand, so the trial has a value
+    trial = read_study(tmp_path / "study").trials[0]
+    assert (trial.verdict, trial.restarts, len(trial.epochs)) == (Verdict.OOM, 0, 3)
+    assert len((trial.folder / "train.log").read_text().splitlines()) == 1, "one process only"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 600 MB, in memory."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_the_study_in_words_and_loses_nothing(
+    shapes: Path, undisturbed: StudyRecord, small_disk: Path, tmp_path: Path
+) -> None:
+    folder = small_disk / "study"
+    wanted = write_study(tmp_path, shapes, **{**SETTINGS, "project": str(small_disk)})
+    driver = start(tmp_path, "run", wanted, stand_in=True, STANDIN_EPOCH_S=0.2, STANDIN_FILL=200_000)
+    wait_for(lambda: (folder / "study.yaml").exists() and _epochs(folder) >= 15)
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free)
+    said = finish(driver, 1)
+    assert "o space left on" in said and "resume" in said and "Traceback" not in said
+    recorded = told(read_study(folder))
+    ballast.unlink()
+    finish(start(tmp_path, "resume", str(folder), stand_in=True))
+    assert told(read_study(folder)) == told(undisturbed)
+    ended = [trial for trial in recorded if trial[3] and trial[3].verdict is not Verdict.INTERRUPTED]
+    assert told(undisturbed)[: len(ended)] == ended
+
+
+def test_storage_that_cannot_be_written_is_refused(small_disk: Path, shapes: Path, tmp_path: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    wanted = write_study(tmp_path, shapes, **{**SETTINGS, "project": str(small_disk)})
+    assert "cannot be written to" in finish(start(tmp_path, "check", wanted), 2)
+
+
+def test_a_dataset_that_cannot_be_written_trains(small_disk: Path, shapes: Path, job: Job, tmp_path: Path) -> None:
+    from conftest import make_job
+    from yolotune.trainer import TrialTrainer
+
+    data = shutil.copytree(shapes.parent, small_disk / "Größe 漢字 und Leerzeichen") / "data.yaml"
+    (tmp_path / "a link").symlink_to(data.parent)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    job = make_job(tmp_path / "a link" / "data.yaml", tmp_path, epochs=1)
+    rows: list[dict[str, Any]] = []
+    point = {"lr0": 0.001, "batch": 4}
+    TrialTrainer(job, point, tmp_path / "Versuch ü", lambda row, last: rows.append(row) or Order.GO).train()
+    assert len(rows) == 1 and (tmp_path / "Versuch ü" / "weights" / "best.pt").exists()
+
+
+STATE = [
+    "study.yaml",
+    "environment.json",
+    "best.yaml",
+    "study.db",
+    "data/data.yaml",
+    "data/labels-train.npz",
+    "trials/0001/point.yaml",
+    "trials/0001/verdict.yaml",
+    "trials/0001/epochs.jsonl",
+]
+
+
+@pytest.mark.parametrize("left", [0.0, 0.5, 0.99, None])
+@pytest.mark.parametrize("name", STATE)
+def test_a_damaged_state_file_is_made_anew_or_named(
+    name: str, left: float | None, undisturbed: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "run", functools.partial(engine.run, trainable=StandIn))
+    monkeypatch.setattr("yolotune.continuation.run", engine.run)
+    folder = shutil.copytree(undisturbed.folder, tmp_path / "study")
+    path = folder / name
+    content = path.read_bytes()
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(content[: int(left * len(content))])
+    try:
+        record = yolotune.resume(folder)
+    except UserError as error:
+        assert path.name in str(error) or "study.yaml" in str(error)
+        return
+    assert told(record) == told(undisturbed)
+    if path.suffix == ".yaml":
+        assert path.read_bytes() == content
+
+
+@pytest.mark.slow
+def test_a_space_of_twelve_points_is_trained_once_over(shapes: Path, tmp_path: Path) -> None:
+    space = {"lr0": "choice([1e-3, 3e-3, 1e-2])", "batch": "choice([2, 4, 6, 8])"}
+    settings = {**SETTINGS, "space": space, "num_samples": 40, "concurrent": 2}
+    finish(start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True))
+    points = [tuple(trial.point.items()) for trial in read_study(tmp_path / "study").trials]
+    assert len(points) == len(set(points)) == 12

@@ -1,0 +1,87 @@
+"""Studies in processes of their own: start, watch, signal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from yolotune.record import read_study
+
+SETTINGS: dict[str, Any] = {
+    "model": "yolo11n-seg.yaml",
+    "epochs": 6,
+    "imgsz": 64,
+    "device": "cpu",
+    "concurrent": 1,
+    "cpus": 2,
+    "space": {"lr0": "loguniform(1e-3, 2e-2)", "cls": "uniform(0.3, 3.0)", "batch": "choice([4, 6])"},
+    "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0, "plots": False},
+    "asha": None,
+    "plateau": None,
+}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """Polls until a condition holds, and returns what it found."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+def start(folder: Path, *arguments: str, stand_in: bool = False, **environment: object) -> subprocess.Popen[str]:
+    """Starts the command line as a user does, in a session of its own; with stand-ins for trials if wanted."""
+    program = [str(Path(__file__).with_name("standin.py"))] if stand_in else ["-m", "yolotune"]
+    return subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
+    """Waits for a command, requires its exit code, and returns what it said."""
+    said, _ = driver.communicate(timeout=seconds)
+    assert driver.returncode == code, said
+    return said
+
+
+def write_study(folder: Path, data: Path, **changes: Any) -> str:
+    path = folder / "wanted.yaml"
+    path.write_text(yaml.safe_dump({**SETTINGS, "data": str(data), "project": str(folder), **changes}))
+    return str(path)
+
+
+def epochs_of(folder: Path, number: int) -> list[int]:
+    record = read_study(folder)
+    return [row["epoch"] for row in record.trials[number].epochs] if number < len(record.trials) else []
+
+
+def trial_process(driver: int) -> psutil.Process | None:
+    """Returns the worker that trains below a driver; Ray names it after the class.
+
+    What a worker forks off bears its name until it executes something else, so a worker's child does not count.
+    """
+    named = {
+        process.pid: process
+        for process in psutil.process_iter(["cmdline"])
+        if " ".join(process.info["cmdline"] or []).startswith(("ray::Trial", "ray::StandIn"))
+    }
+    for process in named.values():
+        above = [parent.pid for parent in process.parents()]
+        if driver in above and not named.keys() & set(above):
+            return process
+    return None
