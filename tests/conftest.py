@@ -14,6 +14,9 @@ from yolotune.job import Job, isolate
 from yolotune.shapes import make_shapes
 
 os.environ["WANDB_MODE"] = "disabled"
+os.environ["PYTHONPATH"] = os.pathsep.join(  # where Ray's workers find stand-ins
+    [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 isolate()  # before any test module imports Ultralytics
 
 

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback, Stopper
@@ -106,10 +107,13 @@ class RecordKeeper(Callback):
             self._stop.fail(f"trial {number}: {ending.reason}. Free some space, then resume the study.")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Errors of a training come as verdicts; this one is a process that died once too often."""
+        """Errors of a training come as verdicts; this one is a process that died once too often, or never began."""
         number = int(trial.config["number"])
-        died = Ending(Verdict.FAILED, f"the trial's process died {trial.num_failures} times")
-        self._end(number, died, trial.num_failures - 1)
+        what = f"the trial's process died {trial.num_failures} times"
+        if number not in self._started:
+            self.on_trial_start(iteration, trials, trial)
+            what = f"the trial's process could not be started: {_last_line(trial)}"
+        self._end(number, Ending(Verdict.FAILED, what), trial.num_failures - 1)
 
     @contextmanager
     def _kept_or_ended(self) -> Iterator[None]:
@@ -174,3 +178,10 @@ class RecordKeeper(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that never happens
+
+
+def _last_line(trial: Trial) -> str:
+    """Returns the last line of what Ray says about an error."""
+    path = Path(trial.error_file) if trial.error_file else None
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if path and path.exists() else []
+    return lines[-1].strip() if lines else "Ray gives no reason"

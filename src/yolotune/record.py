@@ -325,9 +325,16 @@ def read_study(folder: Path) -> StudyRecord:
     if not {"metric", "direction"} <= head.keys():
         raise fail(str(settings), "says neither metric nor direction.", "give the folder that `yolotune run` printed.")
     folders = {int(path.name): path for path in (folder / "trials").glob("*") if path.name.isdecimal()}
-    # a trial exists from its point.yaml on: this may be read while a trial is being started
-    trials = [_read_trial(path) for _, path in sorted(folders.items()) if (path / "point.yaml").exists()]
+    trials = [_read_trial(path) for _, path in sorted(folders.items()) if _exists(path)]
     return StudyRecord(folder=folder, settings=head, trials=trials)
+
+
+def _exists(folder: Path) -> bool:
+    """Whether a trial is there: it is from its point.yaml on, and this may be read while one is being started."""
+    written = [name for name in ("epochs.jsonl", "verdict.yaml") if (folder / name).exists()]
+    if (folder / "point.yaml").exists() or not written:
+        return (folder / "point.yaml").exists()
+    raise fail(str(folder / "point.yaml"), f"is missing beside {written[0]}.", _RESTORE)
 
 
 def read_ending(folder: Path) -> Ending | None:

@@ -17,12 +17,15 @@ import psutil
 import pytest
 
 import yolotune
+from processes import SETTINGS as PROCESS
 from processes import epochs_of, finish, start, trial_process, wait_for, write_study
 from standin import StandIn
 from yolotune import engine
-from yolotune.errors import UserError
+from yolotune.check import check
+from yolotune.errors import StudyFailed, UserError
 from yolotune.job import Job, Order
 from yolotune.record import StudyRecord, Verdict, read_study
+from yolotune.study import Study
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,
@@ -180,6 +183,18 @@ def test_a_dataset_that_cannot_be_written_trains(small_disk: Path, shapes: Path,
     assert len(rows) == 1 and (tmp_path / "Versuch ü" / "weights" / "best.pt").exists()
 
 
+def test_processes_that_cannot_start_end_the_study_with_the_reason(shapes: Path, tmp_path: Path) -> None:
+    class Unstartable(StandIn):
+        def setup(self, config: dict[str, Any], **parts: Any) -> None:
+            raise ImportError("libGL.so.1: cannot open shared object file")
+
+    settings = {**PROCESS, **SETTINGS, "max_failures": 0}
+    plan = check(Study(data=str(shapes), project=str(tmp_path), **settings))
+    with pytest.raises(StudyFailed, match=r"the first 3 trials failed alike.*libGL\.so\.1"):
+        engine.run(plan, trainable=Unstartable)
+    assert read_study(tmp_path / "study").verdicts == {"failed": 3}
+
+
 STATE = [
     "study.yaml",
     "environment.json",
@@ -211,6 +226,10 @@ def test_a_damaged_state_file_is_made_anew_or_named(
         record = yolotune.resume(folder)
     except UserError as error:
         assert path.name in str(error) or "study.yaml" in str(error)
+        return
+    if name.endswith("verdict.yaml"):  # without a verdict it is not known that the trial was pruned, so it goes on
+        assert record.trials[1].ending is not None and len(record.trials[1].epochs) > 2
+        assert told(record)[2:] == told(undisturbed)[2:]
         return
     assert told(record) == told(undisturbed)
     if path.suffix == ".yaml":
