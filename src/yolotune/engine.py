@@ -72,9 +72,10 @@ def run(
         else:
             record.create(settings, environment(plan))
         job = _prepare_job(plan, folder)
-        listener.study_started(folder, plan)
-        stop = Stop(study.time_budget_s)
         recorded = before.trials if before else []
+        listener.study_started(folder, plan)
+        listener.trials_recorded(recorded)
+        stop = Stop(study.time_budget_s)
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yolotune.dataset import Dataset
-from yolotune.record import Ending
+from yolotune.record import Ending, TrialRecord
 from yolotune.space import Point
 from yolotune.study import Study
 
@@ -67,6 +68,7 @@ class Listener:
     """Who is told what happens, as it happens; this one says nothing."""
 
     def study_started(self, folder: Path, plan: Plan) -> None: ...
+    def trials_recorded(self, trials: Sequence[TrialRecord]) -> None: ...  # of a study that goes on, before its first
     def trial_started(self, number: int, point: Point) -> None: ...
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
