@@ -116,6 +116,16 @@ def status(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help=
 
 
 @app.command()
+def dashboard(
+    folder: Folder, port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8080
+) -> None:
+    """Show a study in the browser, until Ctrl-C. Needs optuna-dashboard, which the extra `dashboard` installs."""
+    from yolotune.dashboard import serve
+
+    serve(folder, port, lambda address: print(f"{address} shows {folder}. Ctrl-C ends it.", flush=True))
+
+
+@app.command()
 def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Print the best hyperparameters of a study, running or ended."""
     from yolotune.progress import best_lines

@@ -80,7 +80,7 @@ class LiveView(Listener):
         self._tally = Tally(
             metric=study.metric,
             mode=study.direction,
-            planned=planned_trials(study.search, study.num_samples, study.domains),
+            planned=planned_trials(study.num_samples, study.domains),
             epochs=study.epochs,
             concurrent=study.concurrent,
         )

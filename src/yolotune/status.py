@@ -16,7 +16,7 @@ from typing import Any
 from yolotune.lock import Holder
 from yolotune.metrics import best_epoch, better, is_finite, on_training_split
 from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
-from yolotune.space import Space, grid_size, parse_space
+from yolotune.space import Space, countable, parse_space
 
 #: Version of the shape of `document`; it grows when a key is removed or changes its meaning.
 SCHEMA = 1
@@ -218,9 +218,10 @@ def expected_left(lengths: list[int], epoch: int, epochs: int) -> float:
     return sum(further) / len(further) - epoch if further else max(0, epochs - epoch)
 
 
-def planned_trials(search: str, num_samples: int, space: Space) -> int:
-    """Returns how many trials a study will have: a grid may have fewer points than trials were wanted."""
-    return min(num_samples, grid_size(space)) if search == "grid" else num_samples
+def planned_trials(num_samples: int, space: Space) -> int:
+    """Returns how many trials a study will have: no point is tried twice, and a space may have fewer than wanted."""
+    size = countable(space)
+    return num_samples if size is None else min(num_samples, size)
 
 
 def summarize(record: StudyRecord, *, running: bool) -> Summary:
@@ -234,7 +235,7 @@ def summarize(record: StudyRecord, *, running: bool) -> Summary:
     tally = Tally(
         metric=record.metric,
         mode=record.mode,
-        planned=planned_trials(settings["search"], settings["num_samples"], parse_space(settings["space"], "space")[0]),
+        planned=planned_trials(settings["num_samples"], parse_space(settings["space"], "space")[0]),
         epochs=settings["epochs"],
         concurrent=settings["concurrent"],
     )

@@ -11,7 +11,7 @@ import pytest
 
 from yolotune.lock import Holder, holder, owned
 from yolotune.record import Ending, Record, Verdict, read_study
-from yolotune.space import Choice
+from yolotune.space import Choice, Uniform
 from yolotune.status import Best, Tally, document, expected_left, planned_trials, summarize
 
 F1, TRAIN_F1 = "seg_metrics/F1", "train_seg_metrics/F1"
@@ -134,10 +134,10 @@ def test_the_last_trial_is_not_shared() -> None:
     assert account.summary().seconds_left == pytest.approx(6 * 2)
 
 
-def test_a_grid_has_no_more_trials_than_points() -> None:
-    space = {"batch": Choice((4, 8)), "cos_lr": Choice((True, False))}
-    assert [planned_trials("grid", wanted, dict(space)) for wanted in (3, 50)] == [3, 4]
-    assert planned_trials("tpe", 50, dict(space)) == 50
+def test_a_study_has_no_more_trials_than_its_space_has_points() -> None:
+    few = {"batch": Choice((4, 8)), "cos_lr": Choice((True, False))}
+    assert [planned_trials(wanted, dict(few)) for wanted in (3, 50)] == [3, 4]
+    assert planned_trials(50, {**few, "lr0": Uniform(0.0, 1.0)}) == 50
 
 
 def recorded(folder: Path) -> Record:
