@@ -66,7 +66,7 @@ def run(
     uid = str(before.settings["uid"]) if before else None
     record = Record(folder, metric=study.metric, mode=study.direction, uid=uid)
     with owned(folder):
-        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model}
+        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model, "warm_points": plan.warm}
         if before:
             record.reopen(before.trials, settings)
         else:

@@ -52,6 +52,7 @@ class Plan:
         points: Initial points, the defaults first.
         resources: Shares of CPU and GPU.
         wandb: How W&B is used: online, offline or disabled.
+        warm: Those of the points that an earlier study gave.
         notes: What the user should know but need not mend, in words.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     dataset: Dataset
     model: str
     points: list[Point]
+    warm: list[Point]
     resources: Resources
     wandb: str
     notes: list[str]

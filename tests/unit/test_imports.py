@@ -34,7 +34,7 @@ HOUSE = (
     "trainer",
     "plan",
     "status",
-    "weights dataset checkpoint lock stop mirror",
+    "weights dataset checkpoint lock stop mirror warmstart",
     "datayaml",
     "labels",
     "job",
