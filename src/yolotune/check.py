@@ -21,6 +21,7 @@ from yolotune.plan import Plan, Resources
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.study import PRESETS, Study, epochs_of
+from yolotune.warmstart import Here, warm_points
 from yolotune.weights import find_model
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
@@ -57,15 +58,19 @@ def check(study: Study, folder: Path | None = None) -> Plan:
     wandb, warning = preflight(study.wandb)
     problems += check_storage(folder or study.folder(), goes_on=folder is not None)
     points: list[spaces.Point] = []
+    warm: tuple[list[spaces.Point], list[str]] = [], []
     if not study.parsed[2]:
         read = attempt(lambda: read_points(study, dataset.nc if dataset else 1))
         if read:
             points = read[0]
             problems += read[1]
+        here = Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or study.model)
+        warm = attempt(lambda: warm_points(study, here, folder)) or warm
+        points = [*points[:1], *warm[0], *(point for point in points[1:] if point not in warm[0])]
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
-    said = [*notes(study, dataset), *([warning] if warning else [])]
-    return Plan(study, dataset, model, points, resources, wandb, said)
+    said = [*notes(study, dataset), *warm[1], *([warning] if warning else [])]
+    return Plan(study, dataset, model, points, warm[0], resources, wandb, said)
 
 
 def check_settings(study: Study) -> list[Problem]:

@@ -44,13 +44,16 @@ def run(
     Example: yolotune run --data path/to/data.yaml --project my_project --concurrent 2 imgsz=320
     """
     import yolotune
-    from yolotune.progress import Lines, print_result
+    from yolotune.live import watching
+    from yolotune.progress import print_result
 
     folder = study.wanted_folder()
-    if resume and (folder / "study.yaml").exists():
-        print_result(yolotune.resume(folder, study, Lines()))
-    else:
-        print_result(yolotune.run(study, Lines()))
+    with watching() as listener:
+        if resume and (folder / "study.yaml").exists():
+            record = yolotune.resume(folder, study, listener)
+        else:
+            record = yolotune.run(study, listener)
+    print_result(record)
 
 
 @app.command(context_settings=WORD_SETTINGS)
@@ -67,9 +70,12 @@ def resume(
     Example: yolotune resume runs/tune/study --num-samples 80
     """
     import yolotune
-    from yolotune.progress import Lines, print_result
+    from yolotune.live import watching
+    from yolotune.progress import print_result
 
-    print_result(yolotune.resume(folder, study, Lines(), allow_changes=allow_changes))
+    with watching() as listener:
+        record = yolotune.resume(folder, study, listener, allow_changes=allow_changes)
+    print_result(record)
 
 
 @app.command(context_settings=WORD_SETTINGS)
@@ -93,6 +99,33 @@ def init(study: Study, output: Annotated[Path, typer.Option(help="File to write.
 
 
 @app.command()
+def status(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """Print how a study stands, running or ended: trials, epochs, best so far, time left."""
+    from yolotune.live import print_status
+    from yolotune.lock import holder
+    from yolotune.record import read_study
+    from yolotune.status import document, summarize
+
+    process = holder(folder)
+    record = read_study(folder)
+    summary = summarize(record, running=process is not None)
+    if as_json:
+        print(json.dumps(document(record, summary, process), indent=2))
+    else:
+        print_status(record, summary, process)
+
+
+@app.command()
+def dashboard(
+    folder: Folder, port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8080
+) -> None:
+    """Show a study in the browser, until Ctrl-C. Needs optuna-dashboard, which the extra `dashboard` installs."""
+    from yolotune.dashboard import serve
+
+    serve(folder, port, lambda address: print(f"{address} shows {folder}. Ctrl-C ends it.", flush=True))
+
+
+@app.command()
 def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Print the best hyperparameters of a study, running or ended."""
     from yolotune.progress import best_lines
@@ -113,9 +146,12 @@ def demo(
     """Make a small dataset of shapes and run a whole study on it: no data, network, GPU or account needed."""
     import yolotune
     from yolotune.demo import demo_study
-    from yolotune.progress import Lines, print_result
+    from yolotune.live import watching
+    from yolotune.progress import print_result
 
-    print_result(yolotune.run(demo_study(folder), Lines()))
+    with watching() as listener:
+        record = yolotune.run(demo_study(folder), listener)
+    print_result(record)
 
 
 def main() -> None:

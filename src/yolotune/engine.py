@@ -66,7 +66,7 @@ def run(
     uid = str(before.settings["uid"]) if before else None
     record = Record(folder, metric=study.metric, mode=study.direction, uid=uid)
     with owned(folder):
-        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model}
+        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model, "warm_points": plan.warm}
         if before:
             record.reopen(before.trials, settings)
             best = before.best
@@ -75,9 +75,10 @@ def run(
         else:
             record.create(settings, environment(plan))
         job = _prepare_job(plan, folder)
-        listener.study_started(folder, plan)
-        stop = Stop(study.time_budget_s)
         recorded = before.trials if before else []
+        listener.study_started(folder, plan)
+        listener.trials_recorded(recorded)
+        stop = Stop(study.time_budget_s)
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)

@@ -50,6 +50,8 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("preset", str, "yolo11-seg, guide or none. (yolo11-seg)"),
         Flag("space", str, "YAML file of the search space."),
         Flag("points", list[str], "YAML file of initial points; repeatable."),
+        Flag("warm_start", str, "Folder of an earlier study: its best points are tried after the defaults."),
+        Flag("top", int, "How many of them. (3)"),
         Flag("objective", str, "Metric that is searched. (metrics/F1(M))"),
         Flag("mode", str, "max or min. (known from the objective)"),
         Flag("search", str, "tpe, random or grid. (tpe)"),

@@ -61,6 +61,14 @@ def best_direction(name: str) -> str:
     return "max" if canonical(name) in SCORES else "min"
 
 
+def on_training_split(name: str) -> str | None:
+    """Returns the record's name of the same metric on the training split; None if there is none, or it is that."""
+    known = canonical(name)
+    if known in VAL_LOSSES:
+        return TRAIN_LOSSES[VAL_LOSSES.index(known)]
+    return f"train_{known}" if f"train_{known}" in SCORES else None
+
+
 def is_finite(value: Any) -> TypeGuard[float]:
     """Whether a reported value is a number that decisions may rest on."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yolotune.dataset import Dataset
-from yolotune.record import Ending
+from yolotune.record import Ending, TrialRecord
 from yolotune.space import Point
 from yolotune.study import Study
 
@@ -52,6 +52,7 @@ class Plan:
         points: Initial points, the defaults first.
         resources: Shares of CPU and GPU.
         wandb: How W&B is used: online, offline or disabled.
+        warm: Those of the points that an earlier study gave.
         notes: What the user should know but need not mend, in words.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     dataset: Dataset
     model: str
     points: list[Point]
+    warm: list[Point]
     resources: Resources
     wandb: str
     notes: list[str]
@@ -72,6 +74,7 @@ class Listener:
     """Who is told what happens, as it happens; this one says nothing."""
 
     def study_started(self, folder: Path, plan: Plan) -> None: ...
+    def trials_recorded(self, trials: Sequence[TrialRecord]) -> None: ...  # of a study that goes on, before its first
     def trial_started(self, number: int, point: Point) -> None: ...
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolotune.errors import Problem, UserError, did_you_mean
-from yolotune.space import ADAM_FAMILY, Choice, Point, RandInt, Space, Uniform, is_number, ultralytics_defaults
+from yolotune.space import ADAM_FAMILY, Choice, Domain, Point, RandInt, Space, Uniform, is_number, ultralytics_defaults
 from yolotune.yamlio import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, 
     return point, moved
 
 
+def exact(domain: Domain, value: Any) -> Any:
+    """Returns a written value with the type that the distribution gives; whether it lies in it is not asked."""
+    if isinstance(domain, Uniform) and is_number(value):
+        return float(value)
+    if isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(domain, Choice) and is_number(value):  # 16.0 is the option 16, but true is not the option 1
+        return next((option for option in domain.options if is_number(option) and option == value), value)
+    return value
+
+
 def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> tuple[Point, list[Problem]]:
     """Returns a user's point with exact types, and everything wrong with it.
 
@@ -73,12 +84,7 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
             continue
         if name == "lr0" and value == "auto":
             value = automatic_lr0(nc)
-        if isinstance(domain, Uniform) and is_number(value):
-            value = float(value)
-        elif isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        elif isinstance(domain, Choice) and is_number(value):  # 16.0 is the option 16, but true is not the option 1
-            value = next((option for option in domain.options if is_number(option) and option == value), value)
+        value = exact(domain, value)
         if value in domain:
             point[name] = value
         else:

@@ -24,8 +24,8 @@ STYLES = {
 class Lines(Listener):
     """Tells a listener's events as lines, coloured on a terminal and plain elsewhere."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._best: float | None = None
         self._metric = ""
@@ -36,7 +36,7 @@ class Lines(Listener):
         self._folder = folder
         for line in plan_lines(plan):
             self._say(line)
-        self._say(f"Study in {escape(str(_short(folder)))}. Ctrl-C ends it in good order, to be resumed.")
+        self._say(f"Study in {escape(str(short(folder)))}. Ctrl-C ends it in good order, to be resumed.")
 
     def trial_started(self, number: int, point: Point) -> None:
         self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
@@ -50,17 +50,22 @@ class Lines(Listener):
 
     def interrupted(self) -> None:
         self._say("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")
-        self._say(_go_on(self._folder))
+        self._say(escape(_go_on(self._folder)))
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
 
     def _clock(self) -> str:
-        seconds = int(time.monotonic() - self._began)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return clock(time.monotonic() - self._began)
 
     def _say(self, line: str) -> None:
         self._console.print(line)
+
+
+def clock(seconds: float) -> str:
+    """Returns a time as `1:02:03`."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -89,7 +94,7 @@ def print_plan(plan: Plan, folder: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for line in plan_lines(plan):
         console.print(line)
-    console.print(f"[green]Ready.[/] The study would be kept in {escape(str(_short(folder)))}.")
+    console.print(f"[green]Ready.[/] The study would be kept in {escape(str(short(folder)))}.")
 
 
 def print_result(record: StudyRecord) -> None:
@@ -112,7 +117,7 @@ def print_result(record: StudyRecord) -> None:
 
 
 def _go_on(folder: Path) -> str:
-    return f"Go on:   yolotune resume {_short(folder)}"
+    return f"Go on:   yolotune resume {short(folder)}"
 
 
 def best_lines(record: StudyRecord) -> list[str]:
@@ -129,12 +134,12 @@ def best_lines(record: StudyRecord) -> list[str]:
     width = max(len(name) for name in best.point)
     for name, value in best.point.items():
         lines.append(f"  {name:<{width}}  {value:.6g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
-    folder = _short(record.folder)
+    folder = short(record.folder)
     lines.append(f"Weights: {folder / best.weights.relative_to(record.folder)}")
     lines.append(f"Train:   yolo segment train cfg={folder}/best.yaml data={record.settings['data']}")
     return lines
 
 
-def _short(path: Path) -> Path:
+def short(path: Path) -> Path:
     """Returns a path relative to the current folder where it lies below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

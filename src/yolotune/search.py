@@ -9,45 +9,31 @@ pruned ones, FAIL for the rest.
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 import random
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
 from yolotune.metrics import better, is_finite
-from yolotune.record import FINISHED, Ending, TrialRecord, Verdict
+from yolotune.mirror import Mirror, as_optuna, attributes, direction, distribution, state_of
+from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
-from yolotune.space import MAX_GRID, Domain, Point, RandInt, Uniform, countable, options
+from yolotune.space import MAX_GRID, Point, countable, options
 from yolotune.stop import Stop
 from yolotune.study import Study
-
-log = logging.getLogger(__name__)
-
-Direction = Literal["maximize", "minimize"]
 
 #: Trials before TPE starts to model, initial points among them (Optuna's default).
 STARTUP_TRIALS = 10
 #: Suggestions of points that were tried already, before the rest of a finite space is gone through one by one.
 DUPLICATES = 20
-
-
-def distribution(domain: Domain) -> BaseDistribution:
-    """Returns Optuna's form of a distribution."""
-    if isinstance(domain, Uniform):
-        return FloatDistribution(domain.low, domain.high, log=domain.log)
-    if isinstance(domain, RandInt):
-        return IntDistribution(domain.low, domain.high - 1)
-    return CategoricalDistribution(domain.options)
 
 
 def make_sampler(study: Study, number: int, attempt: int = 0) -> BaseSampler:
@@ -118,15 +104,15 @@ class OptunaSearcher(Searcher):
         self._space = {name: distribution(domain) for name, domain in study.domains.items()}
         self._endings = endings
         self._stop = stop
-        direction: Direction = "maximize" if study.direction == "max" else "minimize"
-        self.optuna_study = optuna.create_study(direction=direction, study_name=study.name)
-        self._mirror = _Mirror(database, study.name, direction) if database else None
+        self.optuna_study = optuna.create_study(direction=direction(study.direction), study_name=study.name)
         self._trials: dict[str, _Asked] = {}
         self._unfinished: deque[_Asked] = deque()
         self._tried: set[frozenset[tuple[str, Any]]] = set()
         self._next = 0
         for trial in recorded:
             self._remember(trial)
+        ended = [trial for trial in self.optuna_study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        self._mirror = Mirror(database, study.name, study.direction, ended) if database else None
         wanted = [*points, *(point for point in grid(study) if point not in points)] if self._is_grid else points
         self._queue = deque(point for point in wanted if _key(point) not in self._tried)
 
@@ -136,22 +122,12 @@ class OptunaSearcher(Searcher):
 
     def _remember(self, trial: TrialRecord) -> None:
         """Adds a recorded trial to the Optuna study: as it ended, or as one that is running."""
-        values = {int(row["epoch"]): row.get(self.metric) for row in trial.epochs}
-        known = create_trial(
-            state=TrialState.RUNNING,
-            params=trial.point,
-            distributions=self._space,
-            intermediate_values={step: float(value) for step, value in values.items() if is_finite(value)},  # type: ignore[arg-type]
-        )
-        self.optuna_study.add_trial(known)
-        running = Trial(self.optuna_study, self.optuna_study.get_trials(deepcopy=False)[-1]._trial_id)
-        asked = _Asked(trial.number, running)
+        self.optuna_study.add_trial(as_optuna(trial, self._study.domains, self._study.metric, self._study.direction))
         self._tried.add(_key(trial.point))
         self._next = max(self._next, trial.number + 1)
         if trial.unfinished:
-            self._unfinished.append(asked)
-        elif trial.ending is not None:
-            self.tell(running, trial.ending)
+            added = self.optuna_study.get_trials(deepcopy=False)[-1]
+            self._unfinished.append(_Asked(trial.number, Trial(self.optuna_study, added._trial_id)))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns the next config, or `FINISHED` when the space is used up or the study is being stopped."""
@@ -210,17 +186,16 @@ class OptunaSearcher(Searcher):
         if result and not error:
             self.on_trial_result(trial_id, result)  # the report that stopped a trial comes only here
         del self._trials[trial_id]
-        self.tell(asked.trial, ending_of(self._endings.get(asked.number), result, error=error))
+        self.tell(asked, ending_of(self._endings.get(asked.number), result, error=error))
 
-    def tell(self, trial: Trial, ending: Ending) -> None:
+    def tell(self, asked: _Asked, ending: Ending) -> None:
         """Ends an Optuna trial with what its verdict means to the sampler."""
+        trial = asked.trial
         value = self.best_of(self._frozen(trial))
-        if ending.verdict is Verdict.PRUNED and value is not None:
-            told = self.optuna_study.tell(trial, state=TrialState.PRUNED)
-        elif ending.verdict in FINISHED and value is not None:
-            told = self.optuna_study.tell(trial, value)
-        else:
-            told = self.optuna_study.tell(trial, state=TrialState.FAIL)
+        state = state_of(ending.verdict, value)
+        for name, said in attributes(asked.number, ending).items():
+            trial.set_user_attr(name, said)
+        told = self.optuna_study.tell(trial, value if state is TrialState.COMPLETE else None, state)
         if self._mirror:
             self._mirror.add(told)
 
@@ -259,30 +234,3 @@ def ending_of(stopped: Ending | None, result: dict[str, Any] | None, *, error: b
     if result and "verdict" in result:
         return Ending(Verdict(result["verdict"]), str(result["reason"]))
     return Ending(Verdict.INTERRUPTED, "the study was stopped")
-
-
-class _Mirror:
-    """`study.db`: ended trials, for optuna-dashboard. A cache; whatever goes wrong with it stops no study."""
-
-    def __init__(self, path: Path, name: str, direction: Direction) -> None:
-        self._path = path
-        self._name = name
-        self._direction = direction
-        self._study: optuna.Study | None = None
-        path.unlink(missing_ok=True)  # rebuilt from the record whenever a study starts or goes on
-
-    def add(self, trial: FrozenTrial) -> None:
-        try:
-            if self._study is None:
-                self._study = optuna.create_study(
-                    storage=f"sqlite:///{self._path}",
-                    study_name=self._name,
-                    direction=self._direction,
-                    load_if_exists=True,
-                )
-            self._study.add_trial(trial)
-        except Exception as error:  # SQLAlchemy and SQLite raise what they like, and the record is complete without it
-            log.warning("study.db: not written (%s). It can be rebuilt from the record.", error)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_study": None}  # Ray pickles the searcher; connections cannot be

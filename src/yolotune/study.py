@@ -23,7 +23,7 @@ from yolotune.yamlio import parse_yaml, read_yaml
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
 #: What the record adds to study.yaml.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction"})
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -98,6 +98,8 @@ class Study(_Strict):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
     points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")
+    warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
+    top: int = Field(3, ge=1, description="How many points of warm_start.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
     asha: Asha | None = Field(None, description="Early stopping against the other trials; null for none.")
     plateau: Plateau | None = Field(None, description="Early stopping of a converged trial; null for none.")
@@ -124,6 +126,11 @@ class Study(_Strict):
         if name in ("", ".", "..") or set(name) & set("/\\\0"):
             raise ValueError("A plain folder name is expected; `project` takes a path")
         return name
+
+    @field_validator("warm_start")
+    @classmethod
+    def _absolute(cls, given: str | None) -> str | None:
+        return None if given is None else str(Path(given).resolve())
 
     @field_validator("time_budget")
     @classmethod

@@ -16,6 +16,8 @@ import yolotune
 HOUSE = (
     "__main__",
     "cli",
+    "live",
+    "dashboard",
     "progress demo template",
     "flags",
     "continuation",
@@ -31,7 +33,8 @@ HOUSE = (
     "session",
     "trainer",
     "plan",
-    "weights dataset checkpoint lock stop",
+    "status",
+    "weights dataset checkpoint lock stop mirror warmstart",
     "datayaml",
     "labels",
     "job",
@@ -52,11 +55,12 @@ HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine"}),
     "ultralytics": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial"}),
     "torch": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial"}),
-    "optuna": ({"search"}, set()),
+    "optuna": ({"search", "mirror"}, set()),
     "typer": ({"cli", "flags"}, set()),
-    "rich": ({"progress"}, set()),
+    "rich": ({"progress", "live"}, set()),
     "pydantic": ({"study"}, set()),
     "pandas": (set(), {"record"}),
+    "optuna_dashboard": (set(), {"dashboard"}),
     "wandb": (set(), {"tracking", "session", "studyrun"}),
 }
 

@@ -14,10 +14,11 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from yolotune.mirror import distribution
 from yolotune.points import default_point
 from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher, distribution
+from yolotune.search import OptunaSearcher
 from yolotune.space import Choice, RandInt, Uniform
 from yolotune.stop import Stop
 from yolotune.study import Study

@@ -1,0 +1,276 @@
+"""How a study stands: one account for the live view, `yolotune status` and scripts. Pure, without a terminal.
+
+The live view feeds a `Tally` with events as they come, `yolotune status` with what is recorded; both show the same
+`Summary`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from yolotune.lock import Holder
+from yolotune.metrics import best_epoch, better, is_finite, on_training_split
+from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
+from yolotune.space import Space, countable, parse_space
+
+#: Version of the shape of `document`; it grows when a key is removed or changes its meaning.
+SCHEMA = 1
+#: Epochs whose mean length stands for the next ones of a trial; the first is slower than the rest.
+RECENT = 5
+
+_UNFINISHED = (None, Verdict.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that trains.
+
+    Attributes:
+        trial: Its number.
+        epoch: The last one reported; 0 before the first.
+        epochs: Of a trial that nothing stops.
+        value: The objective of the last epoch.
+        train: The same metric on the training split.
+        epoch_seconds: Mean length of its last epochs in seconds.
+        seconds_left: Until its last epoch, should nothing stop it.
+    """
+
+    trial: int
+    epoch: int
+    epochs: int
+    value: float | None = None
+    train: float | None = None
+    epoch_seconds: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch of all trials, running ones included."""
+
+    trial: int
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a study stands.
+
+    Attributes:
+        planned: Trials that the study will have.
+        verdicts: How many trials ended how, interrupted ones among them.
+        unfinished: Trials that do not train and go on when the study is resumed: interrupted, or left by a killed
+            process without a verdict. Planned trials are ended, running, unfinished, or not yet begun.
+        running: Trials that train, by number.
+        epochs_trained: Of all trials.
+        epochs_saved: That pruned and plateaued trials did not train.
+        best: None as long as no epoch has a value.
+        defaults: Value of trial 0, Ultralytics' defaults.
+        seconds_left: Of the whole study, roughly; None while no trial has ended.
+    """
+
+    planned: int
+    verdicts: dict[str, int]
+    unfinished: int
+    running: tuple[RunningTrial, ...]
+    epochs_trained: int
+    epochs_saved: int
+    best: Best | None
+    defaults: float | None
+    seconds_left: float | None
+
+    @property
+    def ended(self) -> int:
+        """Trials that are over: one that was interrupted goes on."""
+        return sum(count for verdict, count in self.verdicts.items() if verdict != Verdict.INTERRUPTED)
+
+
+class Tally:
+    """Keeps account of a study, event by event; each costs microseconds."""
+
+    def __init__(self, *, metric: str, mode: str, planned: int, epochs: int, concurrent: int) -> None:
+        """Begins with an empty study.
+
+        Args:
+            metric: The objective by the record's name.
+            mode: `max` or `min`.
+            planned: Trials that the study will have.
+            epochs: Of a trial that nothing stops.
+            concurrent: Trials at the same time.
+        """
+        self._metric = metric
+        self._mode = mode
+        self._planned = planned
+        self._epochs = epochs
+        self._concurrent = concurrent
+        self._train_metric = on_training_split(metric)
+        self._running: dict[int, RunningTrial] = {}
+        self._recent: dict[int, deque[float]] = {}
+        self._trained: dict[int, int] = {}  # epochs of every trial
+        self._verdicts: dict[int, Verdict | None] = {}  # of trials that do not train
+        self._lengths: list[int] = []  # epochs of trials whose value stands, sorted
+        self._best: Best | None = None
+        self._defaults: Best | None = None
+        self._seconds = 0.0
+        self._timed = 0
+
+    def recorded(self, trial: TrialRecord, *, running: bool) -> None:
+        """Takes in a trial as it stands in the record.
+
+        Args:
+            trial: The trial.
+            running: Whether it trains if it has no verdict; otherwise a killed process left it.
+        """
+        self.started(trial.number)
+        for row in trial.epochs:
+            self.reported(trial.number, row)
+        if trial.ending is not None or not running:
+            self.ended(trial.number, trial.verdict)
+
+    def started(self, number: int) -> None:
+        """A trial trains, or goes on."""
+        self._verdicts.pop(number, None)
+        self._running[number] = RunningTrial(number, self._trained.setdefault(number, 0), self._epochs)
+        self._recent[number] = deque(maxlen=RECENT)
+
+    def reported(self, number: int, row: Mapping[str, Any]) -> None:
+        """An epoch of a trial was trained."""
+        self._trained[number] += 1
+        epoch, seconds = int(row["epoch"]), row.get("seconds")
+        recent = self._recent[number]
+        if is_finite(seconds):
+            recent.append(seconds)
+            self._seconds += seconds
+            self._timed += 1
+        mean = sum(recent) / len(recent) if recent else None
+        self._running[number] = RunningTrial(
+            trial=number,
+            epoch=epoch,
+            epochs=self._epochs,
+            value=_finite(row.get(self._metric)),
+            train=_finite(row.get(self._train_metric or "")),
+            epoch_seconds=mean,
+            seconds_left=None if mean is None else mean * max(0, self._epochs - epoch),
+        )
+        self._best = self._better_of(self._best, number, row)
+        if number == 0:
+            self._defaults = self._better_of(self._defaults, number, row)
+
+    def _better_of(self, best: Best | None, number: int, row: Mapping[str, Any]) -> Best | None:
+        found = best_epoch([row], self._metric, self._mode)
+        if found is None:
+            return best
+        epoch, value = found
+        again = best is not None and best.trial == number and best.value == value  # the later one is in best.pt
+        return Best(number, epoch, value) if again or better(value, best.value if best else None, self._mode) else best
+
+    def ended(self, number: int, verdict: Verdict | None) -> None:
+        """A trial trains no more; without a verdict because its process was killed."""
+        del self._running[number], self._recent[number]
+        self._verdicts[number] = verdict
+        if verdict in FINISHED:
+            insort(self._lengths, self._trained[number])
+
+    def summary(self) -> Summary:
+        """Returns how the study stands now."""
+        verdicts = Counter(self._verdicts.values())
+        saved = (number for number, verdict in self._verdicts.items() if verdict in (Verdict.PRUNED, Verdict.PLATEAUED))
+        return Summary(
+            planned=self._planned,
+            verdicts={str(verdict): verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
+            unfinished=sum(verdicts[verdict] for verdict in _UNFINISHED),
+            running=tuple(trial for _, trial in sorted(self._running.items())),
+            epochs_trained=sum(self._trained.values()),
+            epochs_saved=sum(max(0, self._epochs - self._trained[number]) for number in saved),
+            best=self._best,
+            defaults=self._defaults.value if self._defaults else None,
+            seconds_left=self._seconds_left(),
+        )
+
+    def _seconds_left(self) -> float | None:
+        """Returns the epochs that are to be expected, times their mean length, shared by the trials of a time."""
+        if not self._lengths or not self._timed:
+            return None
+        begun = [trial.epoch for trial in self._running.values()]
+        begun += [self._trained[n] for n, verdict in self._verdicts.items() if verdict in _UNFINISHED]
+        ended = len(self._trained) - len(begun)
+        waiting = max(0, self._planned - ended - len(begun))
+        left = [expected_left(self._lengths, epoch, self._epochs) for epoch in begun]
+        total = sum(left) + waiting * expected_left(self._lengths, 0, self._epochs)
+        return max([total / self._concurrent, *left]) * self._seconds / self._timed
+
+
+def expected_left(lengths: list[int], epoch: int, epochs: int) -> float:
+    """Returns how many epochs a trial still has before it, on the average of those that got further.
+
+    Args:
+        lengths: Epochs of ended trials, sorted.
+        epoch: The trial's last one; 0 for one that has not begun.
+        epochs: Of a trial that nothing stops, taken where none got further.
+    """
+    further = lengths[bisect_right(lengths, epoch) :]
+    return sum(further) / len(further) - epoch if further else max(0, epochs - epoch)
+
+
+def planned_trials(num_samples: int, space: Space) -> int:
+    """Returns how many trials a study will have: no point is tried twice, and a space may have fewer than wanted."""
+    size = countable(space)
+    return num_samples if size is None else min(num_samples, size)
+
+
+def summarize(record: StudyRecord, *, running: bool) -> Summary:
+    """Returns how a recorded study stands.
+
+    Args:
+        record: The study.
+        running: Whether a process works on it.
+    """
+    settings = record.settings
+    tally = Tally(
+        metric=record.metric,
+        mode=record.mode,
+        planned=planned_trials(settings["num_samples"], parse_space(settings["space"], "space")[0]),
+        epochs=settings["epochs"],
+        concurrent=settings["concurrent"],
+    )
+    for trial in record.trials:
+        tally.recorded(trial, running=running)
+    summary = tally.summary()
+    return summary if running else replace(summary, seconds_left=None)
+
+
+def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> dict[str, Any]:
+    """Returns the shape that `yolotune status --json` prints; docs/watching.md describes it key by key."""
+    return {
+        "schema": SCHEMA,
+        "folder": str(Path(record.folder).resolve()),
+        "objective": record.settings["objective"],
+        "mode": record.mode,
+        "process": asdict(holder) if holder else None,
+        "trials": {
+            "planned": summary.planned,
+            "ended": summary.ended,
+            "running": len(summary.running),
+            "unfinished": summary.unfinished,
+            "verdicts": {str(verdict): summary.verdicts.get(verdict, 0) for verdict in Verdict},
+        },
+        "epochs": {
+            "full": record.settings["epochs"],
+            "trained": summary.epochs_trained,
+            "saved": summary.epochs_saved,
+        },
+        "best": asdict(summary.best) if summary.best else None,
+        "defaults": summary.defaults,
+        "running": [asdict(trial) for trial in summary.running],
+        "seconds_left": summary.seconds_left,
+    }
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if is_finite(value) else None

@@ -1,0 +1,39 @@
+"""A study begins with the best points of another, and goes on with them when that one is gone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yolotune
+from yolotune.record import Ending, Record, Verdict
+from yolotune.study import Study, load_study
+
+SETTINGS: dict[str, Any] = {
+    "model": "yolo11n-seg.yaml",
+    "epochs": 1,
+    "imgsz": 64,
+    "device": "cpu",
+    "cpus": 2,
+    "space": {"lr0": "loguniform(1e-3, 2e-2)", "batch": "choice([4, 6])"},
+    "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0, "plots": False},
+    "asha": None,
+    "plateau": None,
+}
+
+
+def test_a_resumed_study_tries_the_points_of_a_study_that_is_gone(shapes: Path, tmp_path: Path) -> None:
+    study = Study(data=str(shapes), project=str(tmp_path), warm_start=str(tmp_path / "old"), num_samples=1, **SETTINGS)
+    old = Record(tmp_path / "old", metric=study.metric, mode="max")
+    old.create(study.model_dump(), {})
+    old.start(0, {"lr0": 0.008, "batch": 4})
+    old.append(0, {"epoch": 1, study.metric: 0.5})
+    old.end(0, Ending(Verdict.COMPLETED, "all 1 epochs"), {})
+
+    first = yolotune.run(study)
+    assert [trial.point for trial in first.trials] == [{"lr0": 0.001429, "batch": 6}]
+    shutil.rmtree(old.folder)
+    record = yolotune.resume(first.folder, load_study(first.folder, {"num_samples": 2}))
+    assert [trial.point for trial in record.trials][1:] == [{"lr0": 0.008, "batch": 4}]
+    assert record.verdicts == {"completed": 2}
