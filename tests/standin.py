@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
+
 from yolotune import checkpoint
 from yolotune.job import Job, Order
 from yolotune.record import Ending, Verdict
@@ -36,7 +38,8 @@ class StandInTrainer:
         self._on_epoch = on_epoch
         self._epoch = int(resume.read_text().split()[0]) if resume else 0
         with open(folder / "train.log", "a", encoding="utf-8") as log:
-            log.write(f"process {os.getpid()} from epoch {self._epoch + 1} at {time.time()}\n")
+            node = ray.get_runtime_context().get_node_id()
+            log.write(f"process {os.getpid()} from epoch {self._epoch + 1} at {time.time()} on {node}\n")
 
     def train(self) -> None:
         while self._epoch < self._job.epochs:

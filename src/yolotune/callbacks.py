@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from yolotune.plan import Listener, Plan
-from yolotune.record import Ending, Record, Verdict, trial_folder
+from yolotune.record import Ending, Record, TrialRecord, Verdict, trial_folder
+from yolotune.retention import drop_weights
 from yolotune.schedule import Endings, PlateauStopper
 from yolotune.search import ending_of
 from yolotune.stop import Stop
@@ -58,6 +59,7 @@ class RecordKeeper(Callback):
         listener: Listener,
         study_run: NullStudyRun,
         stop: Stop,
+        recorded: Sequence[TrialRecord] = (),
     ) -> None:
         """Takes what it writes to and whom it tells.
 
@@ -68,6 +70,7 @@ class RecordKeeper(Callback):
             listener: Who is told.
             study_run: The study's own W&B run.
             stop: Set when the first trials all fail alike.
+            recorded: Trials of before.
         """
         self._record = record
         self._plan = plan
@@ -78,6 +81,9 @@ class RecordKeeper(Callback):
         self._started: set[int] = set()
         self._effective: dict[int, dict[str, Any]] = {}
         self._failures: list[str] | None = []
+        self._values: dict[int, float | None] = {
+            trial.number: trial.value for trial in recorded if not trial.unfinished
+        }
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number = int(trial.config["number"])
@@ -141,10 +147,17 @@ class RecordKeeper(Callback):
             hyperparameters = self._plan.hyperparameters(self._record.point(number), effective)
             with self._kept_or_ended():
                 best = self._record.offer_best(number, value, hyperparameters)
+        if ending.verdict is not Verdict.INTERRUPTED:
+            self._values[number] = value
+        self._drop_weights()
         self._listener.trial_ended(number, ending, value, best)
         epoch = self._record.best_of(number)
         point, total = self._record.point(number), self._record.epochs_trained
         self._study_run.trial_ended(number, point, ending, epoch[0] if epoch else None, value, total)
+
+    def _drop_weights(self) -> None:
+        study = self._plan.study
+        drop_weights(self._record.folder, self._values, study.direction, study.weights_kept)
 
     def _count_failure(self, number: int, ending: Ending) -> None:
         """Ends the study when its first trials all fail for the same reason: the next ones would too."""
@@ -175,6 +188,7 @@ class RecordKeeper(Callback):
         with suppress(OSError):
             for number in self._started:
                 self._end(number, Ending(Verdict.INTERRUPTED, self._stop.reason), 0)
+            self._drop_weights()
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles it for a restore that never happens

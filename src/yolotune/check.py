@@ -7,27 +7,24 @@ dataset, weights, resources and storage.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from yolotune import space as spaces
+from yolotune.cluster import Node, address_of, survey
 from yolotune.dataset import Dataset, load_dataset
-from yolotune.errors import Problem, UserError, fail
+from yolotune.errors import Problem, UserError
 from yolotune.job import isolate
-from yolotune.plan import Plan, Resources
+from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
+from yolotune.resources import check_storage, existing, forecast, share_out
 from yolotune.study import PRESETS, Study, epochs_of
 from yolotune.warmstart import Here, warm_points
 from yolotune.weights import find_model
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
-#: Bytes that a study needs at the very least: a few checkpoints.
-MIN_FREE = 500 * 2**20
-
 T = TypeVar("T")
 
 
@@ -52,11 +49,19 @@ def check(study: Study, folder: Path | None = None) -> Plan:
             return None
 
     problems += check_settings(study)
-    dataset = attempt(lambda: load_dataset(study.data))
+    dataset = attempt(lambda: load_dataset(study.data, allow_bad_labels=study.allow_bad_labels))
     model = attempt(lambda: find_model(study.model))
-    resources = attempt(lambda: share_out(study))
     wandb, warning = preflight(study.wandb)
-    problems += check_storage(folder or study.folder(), goes_on=folder is not None)
+    disk = forecast(study, model, wandb) if model else 0
+    unfit = check_storage(folder or study.folder(), disk, goes_on=folder is not None)
+    problems += unfit
+    nodes: list[Node] | None = None
+    address = address_of(study.address)
+    if address and not unfit:
+        surveyed = attempt(lambda: survey(address, dataset, model, existing(folder or study.folder())))
+        nodes, unfit = surveyed or ([], [])
+        problems += unfit
+    resources = attempt(lambda: share_out(study, nodes)) if nodes is None or nodes else None
     points: list[spaces.Point] = []
     warm: tuple[list[spaces.Point], list[str]] = [], []
     if not study.parsed[2]:
@@ -70,7 +75,7 @@ def check(study: Study, folder: Path | None = None) -> Plan:
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
     said = [*notes(study, dataset), *warm[1], *([warning] if warning else [])]
-    return Plan(study, dataset, model, points, warm[0], resources, wandb, said)
+    return Plan(study, dataset, model, points, warm[0], resources, wandb, disk, said)
 
 
 def check_settings(study: Study) -> list[Problem]:
@@ -159,66 +164,12 @@ def _stopping(study: Study) -> list[Problem]:
     return problems
 
 
-def share_out(study: Study) -> Resources:
-    """Returns the CPU and GPU share of a trial.
-
-    Raises:
-        UserError: The machine, or a card, cannot carry so many trials at once.
-    """
-    import torch
-
-    seen = torch.cuda.device_count()
-    device = None if study.device is None else str(study.device).lower()
-    visible = None
-    cards = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # 0 is the first card of those that are seen
-    if device not in (None, "cpu"):
-        wanted = [part.strip() for part in str(device).split(",")]
-        if not all(part.isdigit() and int(part) < seen for part in wanted):
-            have = f"GPUs 0 to {seen - 1}" if seen else "no GPU"
-            raise fail(
-                "device", f"got {study.device!r}, and this machine shows {have}.", "use --device cpu or a GPU it has."
-            )
-        chosen = [cards[int(part)] if len(cards) >= seen and cards[0] else part for part in wanted]
-        visible, seen = ",".join(chosen), len(wanted)
-    gpus = 0.0 if device == "cpu" else float(seen if study.gpus is None else study.gpus)
-    cpus = study.cpus or len(os.sched_getaffinity(0))
-    if gpus > seen:
-        raise fail("gpus", f"{gpus:g} wanted, {seen} seen.", "lower --gpus, or check CUDA_VISIBLE_DEVICES.")
-    fits = _fit_on_gpus(gpus, study.concurrent) if gpus else cpus
-    if study.concurrent > fits:
-        unit = f"{gpus:g} GPUs at {gpus / study.concurrent:.3g} each" if gpus else f"{cpus} CPU cores"
-        fix = f"use --concurrent {fits}, or raise {'--gpus' if gpus else '--cpus'}."
-        raise fail("concurrent", f"{study.concurrent} trials at once on {unit}: {fits} fit.", fix)
-    share = gpus / study.concurrent
-    return Resources(gpus, cpus, share, cpus / study.concurrent, visible)
-
-
-def _fit_on_gpus(gpus: float, concurrent: int) -> int:
-    """Returns how many trials Ray can place: a share of a card lies on one card, whole cards are whole."""
-    share = gpus / concurrent
-    if share >= 1:
-        return concurrent if share.is_integer() else int(gpus // math.ceil(share))
-    per_card = int(1 / share + 1e-9)
-    return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
-
-
-def check_storage(folder: Path, *, goes_on: bool = False) -> list[Problem]:
-    """Returns what is wrong with the place where the study would be kept; nothing is created."""
-    if (folder / "trials").exists() and not goes_on:
-        return [Problem(str(folder), "holds a study already.", "use --resume, or choose another --name.")]
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return [Problem(str(existing), "cannot be written to.", "give another place with --project.")]
-    free = shutil.disk_usage(existing).free
-    if free < MIN_FREE:
-        what = f"{free / 2**20:.0f} MB free, a study needs at least {MIN_FREE / 2**20:.0f} MB."
-        return [Problem(str(existing), what, "free some space, or give another place with --project.")]
-    return []
-
-
 def notes(study: Study, dataset: Dataset) -> list[str]:
     """Returns what is legal and known to cost F1 or to be in vain, each with its figure."""
-    said = []
+    left_out = {split: len(images) for split, images in dataset.ignored.items() if images}
+    said = [
+        f"{count} images of {split} are left out, with bad labels or unreadable." for split, count in left_out.items()
+    ]
     optimizers = {str(name).lower() for name in _values(study, "optimizer", "auto")}
     adam = bool(optimizers & spaces.ADAM_FAMILY)
     top = {name: _largest(study, name, 0.0) for name in ("lr0", "perspective", "hsv_h")}

@@ -8,6 +8,7 @@ read, no `download:` code runs, and no `labels.cache` (a pickle) is loaded or wr
 from __future__ import annotations
 
 import functools
+import math
 import os
 import random
 from collections.abc import Iterator
@@ -138,6 +139,15 @@ def _split_problems(where: str, split: str, samples: list[Sample], allow: bool) 
         yield "unlabelled", Problem(where, what, "put images below images/, labels below labels/ beside it.")
     elif usable and split != "test" and not any(sample.instances for sample in samples):
         yield "unlabelled", Problem(where, "no label file has a usable row.", "label the objects.")
+
+
+def sample_images(dataset: Dataset, count: int) -> list[str]:
+    """Returns some images of train and val, `count` of each at most, spread evenly over them."""
+    found: list[str] = []
+    for split in ("train", "val"):
+        images = list_images(dataset.splits[split])
+        found += images[:: max(1, math.ceil(len(images) / count))]
+    return found
 
 
 def write_resolved(dataset: Dataset, folder: Path) -> Path:

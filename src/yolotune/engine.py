@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolotune.cluster import address_of, joined
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
 from yolotune.errors import StudyFailed
@@ -186,9 +187,9 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     trainable = tune.with_parameters(
         stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder
     )
-    keeper = RecordKeeper(record, work.plan, endings, work.listener, work.study_run, work.stop)
+    keeper = RecordKeeper(record, work.plan, endings, work.listener, work.study_run, work.stop, work.recorded)
     with (
-        _ray(resources),
+        _ray(resources, address_of(study.address)),
         _signals(work.stop, work.listener),
     ):  # in this order: Ray sets a handler of its own for SIGTERM
         try:
@@ -222,10 +223,14 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
 
 
 @contextmanager
-def _ray(resources: Resources) -> Iterator[None]:
-    """Starts a local Ray with the study's cores and GPUs, quietly, and stops it."""
+def _ray(resources: Resources, address: str | None) -> Iterator[None]:
+    """Joins a cluster, or starts a local Ray with the study's cores and GPUs, quietly, and stops it."""
     import ray
 
+    if address:
+        with joined(address):
+            yield
+        return
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what goes wrong with a trial is in its verdict
     if resources.visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = resources.visible

@@ -33,6 +33,9 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("name", str, "Name of the study and its folder. (study)"),
         Flag("wandb", str, "W&B: auto, online, offline or disabled. (auto)"),
         Flag("exist_ok", bool, "Use the folder even if it exists."),
+        Flag("storage", str, "Folder in place of runs/tune; a cluster must share it."),
+        Flag("keep_weights", str, "Whose best.pt is kept: all, best or top-5. (all)"),
+        Flag("allow_bad_labels", bool, "Leave images with bad labels out, and count them."),
         Flag("concurrent", int, "Trials at the same time. (1)"),
         Flag("num_samples", int, "Number of trials, initial points included. (50)"),
         Flag("epochs", int, "Epochs of a trial that nothing stops. (250)"),
@@ -40,6 +43,7 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("seed", int, "Seed of the search and of every training. (0)"),
     ),
     "Resources": (
+        Flag("address", str, "Ray cluster to join: auto or host:port. (RAY_ADDRESS, else none)"),
         Flag("gpus", float, "GPUs of the study; a trial gets gpus/concurrent. (all)"),
         Flag("cpus", int, "CPU cores of the study; a trial gets cpus/concurrent. (all)"),
         Flag("max_failures", int, "Restarts of a trial whose process or node died. (2)"),

@@ -52,6 +52,7 @@ class Plan:
         points: Initial points, the defaults first.
         resources: Shares of CPU and GPU.
         wandb: How W&B is used: online, offline or disabled.
+        disk: Bytes that the study fills at most.
         warm: Those of the points that an earlier study gave.
         notes: What the user should know but need not mend, in words.
     """
@@ -63,6 +64,7 @@ class Plan:
     warm: list[Point]
     resources: Resources
     wandb: str
+    disk: int
     notes: list[str]
 
     def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:

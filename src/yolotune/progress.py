@@ -85,6 +85,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
     lines.append(f"W&B     {plan.wandb}")
+    lines.append(f"Disk    at most {plan.disk / 1e9:.2g} GB, weights kept: {study.keep_weights}")
     lines.append(f"Stop    {' and '.join(rules) or 'nothing early'}")
     return [escape(line) for line in lines] + [f"[yellow]Note[/]    {escape(note)}" for note in plan.notes]
 

@@ -87,6 +87,12 @@ class Study(_Strict):
     gpus: float | None = Field(None, ge=0, description="GPUs for the study; all that are seen if not given.")
     cpus: int | None = Field(None, ge=1, description="CPU cores for the study; all that are seen if not given.")
     device: str | None = Field(None, description="'cpu', or the GPUs the study may use: '0' or '0,1'.")
+    address: str | None = Field(None, description="Ray cluster to join: auto, or host:port. None: a Ray of its own.")
+    storage: str | None = Field(None, description="Folder that takes the place of runs/tune; a cluster must share it.")
+    keep_weights: str = Field(
+        "all", description="Whose best.pt is kept: all, best, or the top-5. Trial 0 keeps its own."
+    )
+    allow_bad_labels: bool = Field(False, description="Leave images with bad labels out instead of refusing them.")
     objective: str = Field(metrics.DEFAULT_OBJECTIVE, description="The metric that is searched.")
     mode: Literal["max", "min"] | None = Field(None, description="Direction of the objective; known from its name.")
     wandb: Literal["auto", "online", "offline", "disabled"] = Field(
@@ -132,6 +138,13 @@ class Study(_Strict):
     def _absolute(cls, given: str | None) -> str | None:
         return None if given is None else str(Path(given).resolve())
 
+    @field_validator("keep_weights")
+    @classmethod
+    def _policy(cls, given: str) -> str:
+        if not re.fullmatch(r"all|best|top-[1-9]\d{0,5}", given):
+            raise ValueError("all, best or a number such as top-5 is expected")
+        return given
+
     @field_validator("time_budget")
     @classmethod
     def _duration(cls, given: str | float | None) -> str | float | None:
@@ -171,6 +184,13 @@ class Study(_Strict):
         return float(number) * {"h": 3600, "": 3600, "m": 60, "s": 1}[unit]
 
     @property
+    def weights_kept(self) -> int | None:
+        """How many trials keep their best.pt, None for all."""
+        if self.keep_weights == "all":
+            return None
+        return int(self.keep_weights.removeprefix("top-")) if self.keep_weights != "best" else 1
+
+    @property
     def grace_period(self) -> int:
         """Epochs before the first rung."""
         return epochs_of(self.asha.grace_period if self.asha else 1.0, self.epochs)
@@ -200,9 +220,8 @@ class Study(_Strict):
         return fixed
 
     def wanted_folder(self) -> Path:
-        """Returns `runs/tune/[project/]name`, taken or not."""
-        base = Path(self.project or "")
-        return (base if base.is_absolute() else Path("runs/tune") / base).resolve() / self.name
+        """Returns `runs/tune/[project/]name`, taken or not; `storage` takes the place of `runs/tune`."""
+        return (Path(self.storage or "runs/tune") / (self.project or "")).resolve() / self.name
 
     def folder(self) -> Path:
         """Returns where a new study would be kept: the wanted folder, or the next free `name-2`, `name-3`."""

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import logging
 import queue
+import socket
 import threading
 import time
 import traceback
@@ -63,6 +64,10 @@ class Trial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], job: Job, tracking: Tracking, study_folder: Path) -> None:
+        if not (study_folder / "study.yaml").exists():
+            raise FileNotFoundError(
+                f"{socket.gethostname()} does not see {study_folder}: give a --storage all nodes share"
+            )
         self._job = job
         self._tracking = tracking
         self._number = int(config["number"])

@@ -27,6 +27,20 @@ def find_model(name: str) -> str:
     return str(path.resolve())
 
 
+def size_of(model: str) -> int:
+    """Returns the bytes of best.pt of a model: its parameters in half precision, and a little.
+
+    Args:
+        model: As `find_model` returned it.
+    """
+    if Path(model).suffix == ".pt":
+        return Path(model).stat().st_size
+    from ultralytics.nn.tasks import SegmentationModel
+
+    built = SegmentationModel(model, verbose=False)
+    return 2 * sum(int(parameter.numel()) for parameter in built.parameters()) + 500_000
+
+
 def _architecture(name: str) -> str:
     from ultralytics.nn.tasks import guess_model_task, yaml_model_load
 

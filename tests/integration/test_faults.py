@@ -76,7 +76,7 @@ def test_a_study_killed_again_and_again_finds_what_it_would_have_found(
     record = read_study(folder)
     assert told(record) == told(undisturbed)
     starts = [line.split() for log in folder.glob("trials/*/train.log") for line in log.read_text().splitlines()]
-    figure("driver killed to next epoch, s", min(float(w[-1]) for w in starts if float(w[-1]) > killed_at) - killed_at)
+    figure("driver killed to next epoch, s", min(float(w[6]) for w in starts if float(w[6]) > killed_at) - killed_at)
     figure("processes of trials", len(starts))
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from yolotune.check import MIN_FREE, check, check_settings, check_storage, notes, share_out
+from yolotune.check import check, check_settings, notes
+from yolotune.cluster import Node
 from yolotune.dataset import Dataset, load_dataset
 from yolotune.errors import UserError
 from yolotune.progress import plan_lines
+from yolotune.resources import CURVES, RESUMABLE, check_storage, forecast, share_out
 from yolotune.shapes import make_shapes
 from yolotune.study import Study
 
@@ -172,9 +174,48 @@ def test_a_folder_that_holds_a_study_is_named_and_an_empty_one_is_taken(tmp_path
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = type("Usage", (), {"free": MIN_FREE - 1})
+    usage = type("Usage", (), {"free": 5_000_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    assert "MB free" in check_storage(Study(data="d", project=str(tmp_path)).folder())[0].what
+    folder = Study(data="d", project=str(tmp_path)).folder()
+    assert check_storage(folder, 4_800_000_000) == []
+    assert check_storage(folder, 6_000_000_000)[0].what == "5 GB free, the study fills up to 6.2 GB."
+    (folder / "trials").mkdir(parents=True)
+    (folder / "trials" / "big").write_bytes(bytes(2_000_000))
+    assert check_storage(folder, 4_801_000_000, goes_on=True) == [], "what is there already is counted"
+
+
+def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(bytes(10_000_000))
+
+    def needed(**given: Any) -> int:
+        return forecast(Study(data="d", num_samples=50, **given), str(weights), given.pop("wandb", "disabled"))
+
+    running = 4 * RESUMABLE * 10_000_000
+    assert needed() == 50 * (10_000_000 + CURVES) + running
+    assert needed(keep_weights="best", concurrent=2) == 2 * 10_000_000 + 50 * CURVES + 2 * running
+    assert needed(keep_weights="top-4") == 5 * 10_000_000 + 50 * CURVES + running
+    assert needed(wandb="offline") == needed() + 50 * (10_000_000 + CURVES)
+
+
+NODES = [Node("10.0.0.1", 8, 1), Node("10.0.0.2", 16, 2)]
+
+
+def test_a_trial_lies_on_one_node(cards: Any) -> None:
+    cards(0)
+    shares = share_out(Study(data="d", concurrent=3), NODES)
+    assert (shares.cpu_share, shares.gpu_share, shares.threads, shares.workers) == (8.0, 1.0, 8, 7)
+    assert share_out(Study(data="d", concurrent=6, device="cpu"), NODES).cpu_share == 4.0
+    for given, where in (
+        ({"concurrent": 2, "device": "cpu"}, "concurrent"),  # 12 cores each, and one node has 8
+        ({"concurrent": 2}, "concurrent"),  # a card and a half each
+        ({"device": "0"}, "device"),
+        ({"gpus": 4}, "gpus"),
+        ({"cpus": 25, "device": "cpu"}, "cpus"),
+    ):
+        with pytest.raises(UserError) as caught:
+            share_out(Study(data="d", **given), NODES)
+        assert [problem.where for problem in caught.value.problems] == [where]
 
 
 # --- notes -------------------------------------------------------------------------------------------------------

@@ -32,9 +32,11 @@ HOUSE = (
     "tracking",
     "session",
     "trainer",
+    "resources",
     "plan",
+    "cluster",
     "status",
-    "weights dataset checkpoint lock stop mirror warmstart",
+    "weights dataset checkpoint lock stop mirror warmstart retention",
     "datayaml",
     "labels",
     "job",
@@ -52,9 +54,12 @@ LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in 
 
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
-    "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine"}),
-    "ultralytics": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial"}),
-    "torch": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial"}),
+    "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine", "cluster"}),
+    "ultralytics": (
+        {"trainer"},
+        {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources"},
+    ),
+    "torch": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources"}),
     "optuna": ({"search", "mirror"}, set()),
     "typer": ({"cli", "flags"}, set()),
     "rich": ({"progress", "live"}, set()),

@@ -1,0 +1,235 @@
+"""A Ray cluster of two nodes on this machine: real raylets, stand-ins for trials."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from processes import finish, start, trial_process, wait_for, write_study
+from yolotune.record import StudyRecord, Verdict, read_study
+
+SETTINGS: dict[str, Any] = {
+    "epochs": 12,
+    "num_samples": 6,
+    "concurrent": 2,
+    "cpus": None,
+    "space": {"lr0": "loguniform(1e-4, 1e-1)", "batch": "choice([4, 6])"},
+    "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
+    "asha": {"grace_period": 2, "reduction_factor": 2},
+    "plateau": None,
+    "wandb": "disabled",
+}
+
+
+class Nodes:
+    """A cluster with a head that has no cores to give, and workers of one core each."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        self.address = self._cluster.address
+        self.workers = [self.add(), self.add()]
+
+    def add(self) -> Any:
+        return self._cluster.add_node(num_cpus=1)
+
+    def kill(self, worker: Any) -> None:
+        """Kills a raylet with SIGKILL, as a machine that goes."""
+        self._cluster.remove_node(worker, allow_graceful=False)
+
+    def drain(self, worker: Any, seconds: int) -> None:
+        """Announces the end of a node, as a spot machine that is taken back does."""
+        command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", self.address]
+        command += ["--node-id", worker.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
+        command += ["--reason-message", "taken back", "--deadline-remaining-seconds", str(seconds)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    def close(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    there = Nodes()
+    yield there
+    there.close()
+
+
+def places(record: StudyRecord) -> dict[int, list[str]]:
+    """On which node each process of each trial ran."""
+    return {
+        trial.number: [line.split()[-1] for line in (trial.folder / "train.log").read_text().splitlines()]
+        for trial in record.trials
+    }
+
+
+def complete(record: StudyRecord) -> bool:
+    return all(
+        [row["epoch"] for row in trial.epochs] == list(range(1, len(trial.epochs) + 1)) for trial in record.trials
+    )
+
+
+def test_trials_spread_over_a_cluster(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
+    wanted = write_study(tmp_path, shapes, **SETTINGS)
+    driver = start(
+        tmp_path, "run", wanted, "--address", nodes.address, "--storage", str(tmp_path / "shared"), stand_in=True,
+        STANDIN_EPOCH_S=0.2,
+    )  # fmt: skip
+    said = finish(driver)
+    assert "1 cores" in said
+    record = read_study(tmp_path / "study")
+    assert len(record.trials) == 6 and complete(record)
+    assert {place for ran in places(record).values() for place in ran} == {w.node_id for w in nodes.workers}
+
+
+def test_what_a_cluster_cannot_carry_and_one_that_is_not_there_are_refused(
+    nodes: Nodes, shapes: Path, tmp_path: Path
+) -> None:
+    wanted = write_study(tmp_path, shapes, **{**SETTINGS, "concurrent": 3})
+    said = finish(start(tmp_path, "check", wanted, RAY_ADDRESS=nodes.address), 2)
+    assert "3 trials at once" in said and "--concurrent 2" not in said.split("3 trials")[0]
+    said = finish(start(tmp_path, "check", wanted, "--address", "127.0.0.1:1"), 2)
+    assert "no Ray cluster at '127.0.0.1:1'" in said and "Traceback" not in said
+
+
+def test_a_node_that_sees_neither_data_nor_storage_is_named(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
+    """The third node has a mount namespace of its own, in which other folders lie over data and storage."""
+    hidden = f"mount -t tmpfs tmpfs {shapes.parent} && mount -t tmpfs tmpfs {tmp_path}"
+    ray = f"{sys.executable} -m ray.scripts.scripts start --address={nodes.address} --num-cpus=1 --block"
+    blind = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", f"{hidden} && exec {ray}"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: _alive(nodes) == 4 or blind.poll() is not None)
+        if blind.poll() is not None:
+            pytest.skip(f"no mount namespace can be made here: {blind.communicate()[0]}")
+        wanted = write_study(tmp_path, shapes, **SETTINGS)
+        said = finish(start(tmp_path, "check", wanted, "--address", nodes.address), 2)
+    finally:
+        os.killpg(blind.pid, signal.SIGKILL)
+    assert f"does not see {shapes}" in said
+    assert "images looked for are not there" in said
+    assert f"does not see the storage {tmp_path}" in said
+    assert not list(tmp_path.glob(".yolotune-*")), "what was left for the nodes is gone"
+
+
+def _alive(nodes: Nodes) -> int:
+    from ray._raylet import GcsClient
+
+    return sum(node.state == 0 for node in GcsClient(address=nodes.address).get_all_node_info().values())
+
+
+@pytest.mark.slow
+def test_a_killed_node_costs_its_trial_one_epoch_and_others_nothing(
+    nodes: Nodes, shapes: Path, tmp_path: Path, figure: Any
+) -> None:
+    settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "asha": None}
+    wanted = write_study(tmp_path, shapes, **settings)
+    driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True, STANDIN_EPOCH_S=0.5)
+    folder = tmp_path / "study"
+    wait_for(lambda: (folder / "study.yaml").exists() and _shortest(folder, 2) >= 3)
+    before = read_study(folder)
+    worker = next(w for w in nodes.workers if w.node_id == places(before)[1][0])
+    nodes.kill(worker)
+    killed_at = time.time()
+    nodes.add()
+    finish(driver)
+    record = read_study(folder)
+    assert complete(record) and record.verdicts == {"completed": 2}
+    ran = places(record)
+    assert len(ran[0]) == 1 and len(ran[1]) == 2, "only the trial of the lost node was started again"
+    lines = (record.trials[1].folder / "train.log").read_text().splitlines()
+    assert int(lines[1].split()[4]) >= len(before.trials[1].epochs), "an epoch at most was lost"
+    figure("node killed to next epoch, s", float(lines[1].split()[6]) - killed_at)
+
+
+def _shortest(folder: Path, trials: int) -> int:
+    record = read_study(folder)
+    return min(len(trial.epochs) for trial in record.trials) if len(record.trials) == trials else 0
+
+
+@pytest.mark.slow
+def test_a_preempted_node_is_not_counted_as_a_failure(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "asha": None, "max_failures": 0}
+    wanted = write_study(tmp_path, shapes, **settings)
+    driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True, STANDIN_EPOCH_S=0.5)
+    folder = tmp_path / "study"
+    wait_for(lambda: (folder / "study.yaml").exists() and _shortest(folder, 2) >= 3)
+    worker = next(w for w in nodes.workers if w.node_id == places(read_study(folder))[1][0])
+    nodes.add()
+    nodes.drain(worker, 5)
+    time.sleep(6)  # the notice that was given
+    nodes.kill(worker)
+    finish(driver)
+    record = read_study(folder)
+    assert complete(record) and record.verdicts == {"completed": 2}
+    assert len(places(record)[1]) == 2
+
+
+@pytest.mark.slow
+def test_two_hundred_trials_survive_a_killer_of_everything(
+    nodes: Nodes, shapes: Path, tmp_path: Path, figure: Any
+) -> None:
+    """Workers, nodes and the driver are killed at random; the outcome is that of an undisturbed study."""
+    count, chance = 200, random.Random(0)
+    settings = {**SETTINGS, "num_samples": count, "search": "random", "max_failures": 50, "epochs": 9}
+    settings["asha"] = {"grace_period": 3, "reduction_factor": 3}
+    wanted = write_study(tmp_path, shapes, **settings)
+    folder = tmp_path / "study"
+    command = ("run", wanted, "--resume", "--address", nodes.address)
+    kills = {"trial": 0, "node": 0, "driver": 0}
+    memory: list[int] = []
+    driver = start(tmp_path, *command, stand_in=True, STANDIN_EPOCH_S=0.05)
+    began = time.monotonic()
+    while driver.poll() is None or driver.returncode == -signal.SIGKILL:
+        assert time.monotonic() - began < 3000, "it does not come to an end"
+        if driver.poll() is not None:
+            driver.communicate()
+            driver = start(tmp_path, *command, stand_in=True, STANDIN_EPOCH_S=0.05)
+            memory.clear()
+        time.sleep(1)
+        if driver.poll() is None and (folder / "study.yaml").exists():
+            memory.append(psutil.Process(driver.pid).memory_info().rss)
+        roll = chance.random()
+        if roll < 0.03:
+            worker = trial_process_anywhere()
+            if worker is not None:
+                worker.kill()
+                kills["trial"] += 1
+        elif roll < 0.04:
+            nodes.kill(nodes.workers.pop(0))
+            nodes.workers.append(nodes.add())
+            kills["node"] += 1
+        elif roll < 0.045:
+            driver.kill()
+            kills["driver"] += 1
+    finish(driver)
+    record = read_study(folder)
+    assert len(record.trials) == count and complete(record)
+    assert {str(trial.verdict) for trial in record.trials} <= {str(Verdict.COMPLETED), str(Verdict.PRUNED)}
+    points = {tuple(sorted(trial.point.items())) for trial in record.trials}
+    assert len(points) == count
+    for name, number in kills.items():
+        figure(f"soak: kills of a {name}", number)
+    settled = memory[len(memory) // 5 :]
+    figure("soak: growth of the driver's memory, %", 100 * (settled[-1] / settled[0] - 1))
+    assert settled[-1] < 1.1 * settled[0]
+
+
+def trial_process_anywhere() -> psutil.Process | None:
+    for process in psutil.process_iter(["cmdline"]):
+        if " ".join(process.info["cmdline"] or []).startswith("ray::StandIn"):
+            return process
+    return None
