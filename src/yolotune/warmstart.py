@@ -116,7 +116,7 @@ def _moved(was: Any, domain: Domain, default: Value) -> tuple[Value, str]:
 
 def _recorded(study: Study, folder: Path) -> list[Source] | None:
     """Returns the points of a study that goes on; None if it began with another warm start, or with none."""
-    settings = read_yaml(folder / "study.yaml")
+    settings = read_yaml(folder / "study.yaml", whole=True)
     same = all(settings.get(name) == getattr(study, name) for name in ("warm_start", "top"))
     points = settings.get("warm_points") if same else None
     if points is None:
