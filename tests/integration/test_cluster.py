@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from processes import finish, start, trial_process, wait_for, write_study
+from processes import finish, start, wait_for, write_study
 from yolotune.record import StudyRecord, Verdict, read_study
 
 SETTINGS: dict[str, Any] = {
