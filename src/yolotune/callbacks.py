@@ -172,7 +172,7 @@ class RecordKeeper(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Waits for the last trials: Ray gives those that end together with the study only ten seconds."""
-        if all(trial.is_finished() for trial in trials):
+        if all(trial.is_finished() for trial in reversed(trials)):  # the running ones are the last
             self._wait_for_stopped_trials()
 
     def _wait_for_stopped_trials(self) -> None:

@@ -34,8 +34,10 @@ SETTINGS: dict[str, Any] = {
 class Nodes:
     """A cluster with a head that has no cores to give, and workers of one core each."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch_s: float) -> None:
         from ray.cluster_utils import Cluster
+
+        os.environ["STANDIN_EPOCH_S"] = str(epoch_s)  # processes of trials inherit from the nodes, not from the driver
 
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         self.address = self._cluster.address
@@ -48,20 +50,21 @@ class Nodes:
         """Kills a raylet with SIGKILL, as a machine that goes."""
         self._cluster.remove_node(worker, allow_graceful=False)
 
-    def drain(self, worker: Any, seconds: int) -> None:
+    def drain(self, worker: Any, seconds: int) -> subprocess.Popen[bytes]:
         """Announces the end of a node, as a spot machine that is taken back does."""
         command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", self.address]
         command += ["--node-id", worker.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
         command += ["--reason-message", "taken back", "--deadline-remaining-seconds", str(seconds)]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def close(self) -> None:
         self._cluster.shutdown()
+        del os.environ["STANDIN_EPOCH_S"]
 
 
 @pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    there = Nodes()
+def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes]:
+    there = Nodes(epoch_s=getattr(request, "param", 0.4))
     yield there
     there.close()
 
@@ -82,13 +85,10 @@ def complete(record: StudyRecord) -> bool:
 
 def test_trials_spread_over_a_cluster(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
     wanted = write_study(tmp_path, shapes, **SETTINGS)
-    driver = start(
-        tmp_path, "run", wanted, "--address", nodes.address, "--storage", str(tmp_path / "shared"), stand_in=True,
-        STANDIN_EPOCH_S=0.2,
-    )  # fmt: skip
-    said = finish(driver)
-    assert "1 cores" in said
-    record = read_study(tmp_path / "study")
+    storage = str(tmp_path / "shared")
+    command = ("run", wanted, "--address", nodes.address, "--storage", storage, "--project", "team")
+    assert "1 cores" in finish(start(tmp_path, *command, stand_in=True))
+    record = read_study(tmp_path / "shared" / "team" / "study")
     assert len(record.trials) == 6 and complete(record)
     assert {place for ran in places(record).values() for place in ran} == {w.node_id for w in nodes.workers}
 
@@ -137,7 +137,7 @@ def test_a_killed_node_costs_its_trial_one_epoch_and_others_nothing(
 ) -> None:
     settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "asha": None}
     wanted = write_study(tmp_path, shapes, **settings)
-    driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True, STANDIN_EPOCH_S=0.5)
+    driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True)
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists() and _shortest(folder, 2) >= 3)
     before = read_study(folder)
@@ -164,14 +164,15 @@ def _shortest(folder: Path, trials: int) -> int:
 def test_a_preempted_node_is_not_counted_as_a_failure(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "asha": None, "max_failures": 0}
     wanted = write_study(tmp_path, shapes, **settings)
-    driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True, STANDIN_EPOCH_S=0.5)
+    driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True)
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists() and _shortest(folder, 2) >= 3)
     worker = next(w for w in nodes.workers if w.node_id == places(read_study(folder))[1][0])
     nodes.add()
-    nodes.drain(worker, 5)
+    notice = nodes.drain(worker, 5)
     time.sleep(6)  # the notice that was given
     nodes.kill(worker)
+    notice.kill()
     finish(driver)
     record = read_study(folder)
     assert complete(record) and record.verdicts == {"completed": 2}
@@ -179,6 +180,7 @@ def test_a_preempted_node_is_not_counted_as_a_failure(nodes: Nodes, shapes: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("nodes", [0.05], indirect=True)
 def test_two_hundred_trials_survive_a_killer_of_everything(
     nodes: Nodes, shapes: Path, tmp_path: Path, figure: Any
 ) -> None:
@@ -191,13 +193,13 @@ def test_two_hundred_trials_survive_a_killer_of_everything(
     command = ("run", wanted, "--resume", "--address", nodes.address)
     kills = {"trial": 0, "node": 0, "driver": 0}
     memory: list[int] = []
-    driver = start(tmp_path, *command, stand_in=True, STANDIN_EPOCH_S=0.05)
+    driver = start(tmp_path, *command, stand_in=True)
     began = time.monotonic()
     while driver.poll() is None or driver.returncode == -signal.SIGKILL:
         assert time.monotonic() - began < 3000, "it does not come to an end"
         if driver.poll() is not None:
             driver.communicate()
-            driver = start(tmp_path, *command, stand_in=True, STANDIN_EPOCH_S=0.05)
+            driver = start(tmp_path, *command, stand_in=True)
             memory.clear()
         time.sleep(1)
         if driver.poll() is None and (folder / "study.yaml").exists():
