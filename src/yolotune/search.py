@@ -18,15 +18,15 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from ray.tune.search import Searcher
 
+from yolotune.distributions import distribution
 from yolotune.metrics import better, is_finite
 from yolotune.record import FINISHED, Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
-from yolotune.space import Domain, Point, RandInt, Uniform, options
+from yolotune.space import Point, options
 from yolotune.stop import Stop
 from yolotune.study import Study
 
@@ -36,15 +36,6 @@ Direction = Literal["maximize", "minimize"]
 
 #: Trials before TPE starts to model, initial points among them (Optuna's default).
 STARTUP_TRIALS = 10
-
-
-def distribution(domain: Domain) -> BaseDistribution:
-    """Returns Optuna's form of a distribution."""
-    if isinstance(domain, Uniform):
-        return FloatDistribution(domain.low, domain.high, log=domain.log)
-    if isinstance(domain, RandInt):
-        return IntDistribution(domain.low, domain.high - 1)
-    return CategoricalDistribution(domain.options)
 
 
 def make_sampler(study: Study, number: int) -> BaseSampler:

@@ -36,9 +36,9 @@ HOUSE = (
     "labels",
     "job",
     "record",
-    "preflight",
+    "preflight rungs",
     "study",
-    "points",
+    "points distributions",
     "space",
     "metrics",
     "yamlio",
@@ -52,7 +52,7 @@ HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine"}),
     "ultralytics": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial"}),
     "torch": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial"}),
-    "optuna": ({"search"}, set()),
+    "optuna": ({"search", "distributions"}, set()),
     "typer": ({"cli", "flags"}, set()),
     "rich": ({"progress"}, set()),
     "pydantic": ({"study"}, set()),
@@ -60,7 +60,13 @@ HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "wandb": (set(), {"tracking", "session", "studyrun"}),
 }
 
-ROOMS = {path.stem: path for path in Path(yolotune.__file__).parent.glob("*.py") if path.stem != "__init__"}
+HOME = Path(yolotune.__file__).parent
+#: By their dotted names; a package's `__init__` is a room of the package's name.
+ROOMS = {
+    ".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in HOME.rglob("*.py")
+    if path != HOME / "__init__.py"
+}
 
 
 def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
@@ -70,10 +76,9 @@ def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             yield from ((alias.name, inside) for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, "imports are absolute"
-            names = (
-                [f"yolotune.{alias.name}" for alias in child.names] if child.module == "yolotune" else [child.module]
-            )
-            yield from ((str(name), inside) for name in names)
+            for alias in child.names:
+                name = f"{child.module}.{alias.name}"  # a room of a package, or something in a room
+                yield name if name.removeprefix("yolotune.") in LEVEL else str(child.module), inside
         elif not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
             yield from imports(child, inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
 

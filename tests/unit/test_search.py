@@ -13,10 +13,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from yolotune.distributions import distribution
 from yolotune.points import default_point
 from yolotune.record import Ending, Verdict
 from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher, distribution
+from yolotune.search import OptunaSearcher
 from yolotune.space import Choice, RandInt, Uniform
 from yolotune.stop import Stop
 from yolotune.study import Study
