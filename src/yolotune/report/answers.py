@@ -141,7 +141,7 @@ def parallel(facts: Facts, space: Space, names: Sequence[str]) -> Chart | None:
     faint = 0.55 if len(trials) <= 60 else 0.25
     groups: list[tuple[str, list[TrialRecord], dict[str, Any], float]] = [
         ("others", [trial for trial in plain if trial.number not in top], {"color": FAINT, "width": 1}, faint + 0.2),
-        ("better quarter", [trial for trial in plain if trial.number in top], {"color": ACCENT, "width": 1}, faint),
+        ("better quarter", [trial for trial in plain if trial.number in top], {"color": ACCENT, "width": 1.4}, faint),
     ]
     for trial, words, color in rings(facts.best, facts.defaults):
         if trial in trials:
@@ -255,7 +255,12 @@ def _value_axis(name: str, domain: Domain) -> dict[str, Any]:
         order = [literal(_text(option)) for option in domain.options]
         return {"title": name, "type": "category", "categoryorder": "array", "categoryarray": order}
     if isinstance(domain, Uniform) and domain.log:
-        return {"title": name, "type": "log", "dtick": 1 if domain.high / domain.low > 100 else "D2"}
+        return {
+            "title": name,
+            "type": "log",
+            "tickformat": "~g",
+            "dtick": 1 if domain.high / domain.low > 100 else "D2",
+        }
     return {"title": name, "nticks": 6}
 
 

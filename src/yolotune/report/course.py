@@ -82,7 +82,9 @@ def best_so_far(facts: Facts) -> Chart | None:
     layout: dict[str, Any] = {}
     if facts.defaults and facts.defaults.value is not None:
         layout["shapes"] = [_level(facts.defaults.value)]
-        layout["annotations"] = [_note("defaults (trial 0)", facts.defaults.value)]
+        layout["annotations"] = [
+            _note("defaults (trial 0)", facts.defaults.value, "top" if study.mode == "max" else "bottom")
+        ]
     alt = (
         f"The best {label(study.metric)} goes from {number(steps[0][1])} after {steps[0][0]} epochs to {number(best)}, "
         f"reached after {steps[-2][0]} of {study.epochs_trained} epochs, in {plural(len(steps) - 1, 'step')}."
@@ -96,13 +98,13 @@ def _level(value: float) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
 
 
-def _note(text: str, y: float) -> dict[str, Any]:
+def _note(text: str, y: float, anchor: str) -> dict[str, Any]:
     return {
         "xref": "paper",
         "x": 1,
         "xanchor": "right",
         "y": y,
-        "yanchor": "bottom",
+        "yanchor": anchor,
         "showarrow": False,
         "text": literal(text),
         "font": {"color": INK, "size": 11},
@@ -341,8 +343,7 @@ def overfitting_chart(facts: Facts, found: dict[int, float]) -> Chart | None:
     layout = {
         "shapes": [_band(bottom, top, color) for _, bottom, top, color in bands],
         "annotations": [
-            {**_note(level, top), "yanchor": "top", "font": {"color": color, "size": 12}}
-            for level, _, top, color in bands
+            {**_note(level, top, "top"), "font": {"color": color, "size": 12}} for level, _, top, color in bands
         ],
     }
     counted = [f"{sum(overfitting_level(gap) == level for gap in found.values())} {level}" for level in LEVELS]

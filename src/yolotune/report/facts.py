@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 from yolotune.metrics import SCORES, best_epoch, is_finite
@@ -154,7 +155,7 @@ def _noise(study: StudyRecord, environment: Mapping[str, Any], best: TrialRecord
         values = [value for _, value in curve(trial, study.metric)]
         if len(values) >= JITTER_EPOCHS:
             last = values[-(len(values) // 3) - 1 :]
-            steps.append(statistics.median(abs(after - before) for before, after in zip(last, last[1:], strict=False)))
+            steps.append(statistics.median(abs(after - before) for before, after in pairwise(last)))
     is_score = study.metric in SCORES
     value = best.value if best else None
     objects = labelled(environment, "instances", "val")

@@ -6,11 +6,10 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from yolotune import __version__
 from yolotune.preflight import redact
 from yolotune.record import StudyRecord, read_study
 from yolotune.report import answers, course, story, tables
@@ -41,7 +40,7 @@ def write_report(folder: Path, *, photos: bool = True) -> Path:
     """
     study = read_study(folder)
     facts = gather(study, _environment(folder))
-    drawn = photographs(facts) if photos else Photos([], [], "They were left out of this report (--no-photos).")
+    drawn = photographs(facts) if photos else Photos([], [], "They were left out of this report.")
     path = folder / FILE
     write_atomic(path, render(facts, load_study(folder, {}), drawn).encode())
     return path
@@ -92,7 +91,7 @@ def render(facts: Facts, settings: Study, photos: Photos) -> str:
         style=_part("style.css"),
         script=_part("page.js"),
         made=time.strftime("%Y-%m-%d %H:%M"),
-        version=__version__,
+        version=metadata.version("yolotune"),
     )
     # after secrets were taken out of all that is ours: a library of 5 MB has nothing to hide
     return redact(text).replace(f"/* plotly.js {nonce} */", get_plotlyjs(), 1)
@@ -132,6 +131,7 @@ def sections(facts: Facts, settings: Study) -> dict[str, Any]:
         "environment_rows": tables.environment_rows(facts),
         "left_out": left_out(study),
         "objective": label(study.metric),
+        "Objective": label(study.metric)[0].upper() + label(study.metric)[1:],
         "legend": _legend(study),
     }
 

@@ -85,14 +85,13 @@ def _models(facts: Facts) -> tuple[list[TrialRecord], str]:
 
 
 def _read(folder: Path, trials: list[TrialRecord]) -> Photos:
-    columns = [
-        "labels",
-        *(f"trial {trial.number}" + (", the defaults" if not trial.number else "") for trial in trials),
-    ]
-    if trials[-1].number:
-        columns[-1] += ", the best"
+    known = {0: "trial 0, the defaults"}
+    columns = ["labels", *(known.get(trial.number, f"trial {trial.number}, the best") for trial in trials)]
+    answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+    for place, confidence in enumerate(answer["confidences"], start=1):
+        columns[place] += f" (from {confidence:.2f})"
     rows = []
-    for row in json.loads((folder / "answer.json").read_text(encoding="utf-8")):
+    for row in answer["rows"]:
         uris = [base64.b64encode((folder / name).read_bytes()).decode() for name in row["files"]]
         drawn = [
             Photo(f"data:image/jpeg;base64,{uri}", caption) for uri, caption in zip(uris, row["captions"], strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolotune.record import TrialRecord, Verdict
+from yolotune.record import StudyRecord, TrialRecord, Verdict
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.course import Rung
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
@@ -70,12 +70,16 @@ def _spent(facts: Facts) -> str:
     study = facts.study
     if not study.trials:
         return ""
-    counts = listed([f"{count} {word}" for word, count in sorted(study.verdicts.items(), key=lambda item: -item[1])])
-    text = f"{plural(len(study.trials), 'trial')} ({counts}) trained {plural(study.epochs_trained, 'epoch')}"
+    text = f"{plural(len(study.trials), 'trial')} ({_counts(study)}) trained {plural(study.epochs_trained, 'epoch')}"
     text += f" in {duration(facts.seconds)} of training" if facts.seconds else ""
     if facts.full_epochs > study.epochs_trained:
         text += f"; all of them in full would have been {facts.full_epochs:,}, so {facts.saved:.0%} was saved"
     return text + "."
+
+
+def _counts(study: StudyRecord) -> str:
+    """Returns `14 pruned and 2 completed`."""
+    return listed([f"{count:,} {word}" for word, count in sorted(study.verdicts.items(), key=lambda item: -item[1])])
 
 
 def _open(facts: Facts) -> str:
@@ -144,13 +148,21 @@ def next_steps(facts: Facts) -> list[Step]:
     train = f"yolo segment train cfg={cfg} data={data}"
     if facts.kind in (Gain.NOISE, Gain.NONE, Gain.UNKNOWN) and not steps:
         more = 2 * len(facts.study.trials)
-        steps.append(
-            Step("Search on: more trials, nothing is repeated", f"yolotune resume {folder} --num-samples {more}")
-        )
+        command = f"yolotune resume {folder} --num-samples {more}"
+        steps.append(Step("Search on: more trials, nothing is repeated", command))
     if best.number:
-        steps.append(Step("Confirm the best point: train it with another seed", f"{train} seed=1"))
+        seed = int(facts.study.settings.get("seed") or 0) + 1
+        steps.append(Step("Confirm the best point: train it with another seed", f"{train} seed={seed}"))
+        steps.append(Step("and the defaults with the same seed, to compare", _defaults(facts, data, seed)))
     steps.append(Step("Train with the best point", train))
     return steps
+
+
+def _defaults(facts: Facts, data: str, seed: int) -> str:
+    settings = facts.study.settings
+    model = shlex.quote(str(settings.get("model")))
+    length = f"epochs={settings.get('epochs')} imgsz={settings.get('imgsz')}"
+    return f"yolo segment train model={model} data={data} {length} seed={seed}"
 
 
 def data_path(facts: Facts) -> str:
@@ -171,13 +183,9 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
         held = f"{unsure.get(facts.kind, 'nothing')} (±{number(facts.noise.level, 3)})"
         shown.append((f"{sign}{number(facts.gain, 3)}", "over the defaults", held))
     if study.trials:
-        shown.append(
-            (f"{study.epochs_trained:,}", "epochs trained", f"of {facts.full_epochs:,}, {facts.saved:.0%} saved")
-        )
-        short = listed(
-            [f"{count} {word}" for word, count in sorted(study.verdicts.items(), key=lambda item: -item[1])], 3
-        )
-        shown.append((f"{len(study.trials):,}", "trials", short))
+        saved = f"of {facts.full_epochs:,}, {facts.saved:.0%} saved"
+        shown.append((f"{study.epochs_trained:,}", "epochs trained", saved))
+        shown.append((f"{len(study.trials):,}", "trials", _counts(study)))
     return shown
 
 

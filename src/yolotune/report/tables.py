@@ -196,7 +196,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(shown(item) for item in value) or "none"
     if isinstance(value, Mapping):
