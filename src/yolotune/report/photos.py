@@ -89,7 +89,7 @@ def _read(folder: Path, trials: list[TrialRecord]) -> Photos:
     columns = ["labels", *(known.get(trial.number, f"trial {trial.number}, the best") for trial in trials)]
     answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
     for place, confidence in enumerate(answer["confidences"], start=1):
-        columns[place] += f" (from {confidence:.2f})"
+        columns[place] += f" (confidence from {confidence:.2f})"
     rows = []
     for row in answer["rows"]:
         uris = [base64.b64encode((folder / name).read_bytes()).decode() for name in row["files"]]

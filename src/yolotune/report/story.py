@@ -153,16 +153,18 @@ def next_steps(facts: Facts) -> list[Step]:
     if best.number:
         seed = int(facts.study.settings.get("seed") or 0) + 1
         steps.append(Step("Confirm the best point: train it with another seed", f"{train} seed={seed}"))
-        steps.append(Step("and the defaults with the same seed, to compare", _defaults(facts, data, seed)))
+        steps.append(Step("and trial 0 with the same seed, to compare", f"{train} seed={seed}{_as_defaults(facts)}"))
     steps.append(Step("Train with the best point", train))
     return steps
 
 
-def _defaults(facts: Facts, data: str, seed: int) -> str:
-    settings = facts.study.settings
-    model = shlex.quote(str(settings.get("model")))
-    length = f"epochs={settings.get('epochs')} imgsz={settings.get('imgsz')}"
-    return f"yolo segment train model={model} data={data} {length} seed={seed}"
+def _as_defaults(facts: Facts) -> str:
+    """Returns what turns the best point into trial 0's, all else being equal."""
+    best, zero = facts.best, facts.defaults
+    if best is None or zero is None:
+        return ""
+    changed = [f"{name}={value}" for name, value in zero.point.items() if best.point.get(name) != value]
+    return "".join(f" {shlex.quote(pair)}" for pair in changed)
 
 
 def data_path(facts: Facts) -> str:
