@@ -275,6 +275,7 @@ def rung_chart(facts: Facts, found: list[Rung]) -> Chart | None:
             if (place, trial.number) in rank
         ]
     most = max(len(rung.scores) for rung in found)
+    edge = max(0.8, 0.03 * most)
     x = {
         "title": "rung",
         "tickvals": list(range(len(found))),
@@ -282,7 +283,7 @@ def rung_chart(facts: Facts, found: list[Rung]) -> Chart | None:
         "range": [-0.5, len(found) - 0.5],
         "showgrid": False,
     }
-    y = {"title": "rank among those who met there", "range": [most + 0.8, 0.2], "showgrid": False}
+    y = {"title": "rank among those who met there", "range": [most + edge, 1 - edge], "showgrid": False}
     alt = " ".join(
         f"At epoch {rung.epoch}{f' of bracket {rung.bracket + 1}' if found[-1].bracket else ''} "
         f"{plural(len(rung.scores), 'trial')} met and {len(rung.cut)} were cut."

@@ -37,7 +37,7 @@ class Noise:
     """How much a value moves without any reason that a search could use, all in units of the objective.
 
     Attributes:
-        jitter: From one epoch to the next in the last third of long trials, median; None without a long trial.
+        jitter: From one epoch to the next in the last third of full trials, median; None without a long one.
         sampling: One standard error from the number of labelled val objects, for scores 0..1; None where unknown.
         floor: The least that is taken for a gain.
     """
@@ -151,7 +151,8 @@ def _kind(best: TrialRecord | None, defaults: TrialRecord | None, gain: float | 
 
 def _noise(study: StudyRecord, environment: Mapping[str, Any], best: TrialRecord | None) -> Noise:
     steps = []
-    for trial in study.trials:
+    whole = [trial for trial in study.trials if trial.verdict in IN_FULL]  # others were cut while they still rose
+    for trial in whole or study.trials:
         values = [value for _, value in curve(trial, study.metric)]
         if len(values) >= JITTER_EPOCHS:
             last = values[-(len(values) // 3) - 1 :]

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from yolotune.record import StudyRecord, TrialRecord
+from yolotune.record import StudyRecord, TrialRecord, Verdict
 from yolotune.report.facts import finished
 from yolotune.space import Domain
 from yolotune.study import Study
@@ -30,11 +30,13 @@ class Influence:
         shares: Importance by hyperparameter, largest first; they add up to 1.
         chance: The largest share that values without any meaning reach, nine times in ten.
         trials: How many trials it rests on.
+        cut: How many of them were pruned.
     """
 
     shares: dict[str, float]
     chance: float
     trials: int
+    cut: int
 
     @property
     def strong(self) -> list[str]:
@@ -81,7 +83,8 @@ def influence(study: StudyRecord, settings: Study) -> Influence | None:
         draw.shuffle(values)
         largest.append(max(_shares(evaluate(values)).values()))
     shares = dict(sorted(_shares(found).items(), key=lambda item: -item[1]))
-    return Influence(shares, sorted(largest)[int(CHANCE * SHUFFLES)], len(trials))
+    cut = sum(trial.verdict is Verdict.PRUNED for trial in trials)
+    return Influence(shares, sorted(largest)[int(CHANCE * SHUFFLES)], len(trials), cut)
 
 
 def _varies(domain: Domain) -> bool:

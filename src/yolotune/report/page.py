@@ -38,6 +38,7 @@ def write_report(folder: Path, *, photos: bool = True) -> Path:
         >>> write_report(Path("runs/tune/study"), photos=False)  # doctest: +SKIP
         PosixPath('runs/tune/study/report.html')
     """
+    folder = folder.resolve()  # the page may be read elsewhere
     study = read_study(folder)
     facts = gather(study, _environment(folder))
     drawn = photographs(facts) if photos else Photos([], [], "They were left out of this report.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolotune.record import StudyRecord, TrialRecord, Verdict
+from yolotune.record import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.course import Rung
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
@@ -106,7 +106,7 @@ def certainty(facts: Facts) -> list[str]:
     texts = [f"Every trial was trained once, with seed {study.settings.get('seed', 'unknown')}."]
     objects, images = (labelled(facts.environment, what, "val") for what in ("instances", "images"))
     if noise.jitter is not None:
-        moves = f"In the last third of the long trials the objective moves by {number(noise.jitter, 3)} from one epoch "
+        moves = f"In the last third of the full trials the objective moves by {number(noise.jitter, 3)} from one epoch "
         texts.append(f"{moves}to the next (median).")
     else:
         texts.append("No trial was long enough to say how much the objective moves from one epoch to the next.")
@@ -210,7 +210,6 @@ def influence_words(facts: Facts, found: Influence | None) -> str:
                 "yet, so none is shown."
             )
         return "There is no importance to show: too few trials with points in one space, or all with the same value."
-    cut = sum(trial.verdict is Verdict.PRUNED for trial in facts.finished)
     strong = found.strong
     stands = f"{listed(strong, 6)} {'stands' if len(strong) == 1 else 'stand'} out" if strong else "none stands out"
     text = (
@@ -219,7 +218,9 @@ def influence_words(facts: Facts, found: Influence | None) -> str:
     )
     few = f"{plural(found.trials, 'trial')} for {plural(len(found.shares), 'hyperparameter')}"
     text += f"It rests on {few}" + ("; take it as a hint" if found.trials < 5 * len(found.shares) else "")
-    return text + (f", and {cut} of them count with the value at which they were cut." if cut else ".")
+    if found.trials < count:
+        text += f", taken evenly over {count:,}"
+    return text + (f"; {found.cut} of them count with the value at which they were cut." if found.cut else ".")
 
 
 def overfitting_words(facts: Facts, gaps: dict[int, float]) -> str:
