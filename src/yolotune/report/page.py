@@ -21,6 +21,7 @@ from yolotune.study import Study, load_study
 from yolotune.yamlio import write_atomic
 
 FILE = "report.html"
+LEFT_OUT = "They were left out of this report; `yolotune report FOLDER` draws them."
 
 
 def write_report(folder: Path, *, photos: bool = True) -> Path:
@@ -41,7 +42,7 @@ def write_report(folder: Path, *, photos: bool = True) -> Path:
     folder = folder.resolve()  # the page may be read elsewhere
     study = read_study(folder)
     facts = gather(study, _environment(folder))
-    drawn = photographs(facts) if photos else Photos([], [], "They were left out of this report.")
+    drawn = photographs(facts) if photos else Photos([], [], LEFT_OUT)
     path = folder / FILE
     write_atomic(path, render(facts, load_study(folder, {}), drawn).encode())
     return path
@@ -60,7 +61,7 @@ def render(facts: Facts, settings: Study, photos: Photos) -> str:
     """Returns the page.
 
     Everything that comes from the user is escaped where it is put: by the template, and in the figures' JSON. Beyond
-    that the page's own policy allows no script but the three it was written with, and no request at all.
+    that the page's own policy allows no script but those it was written with, and no request at all.
 
     Args:
         facts: Of the study.
