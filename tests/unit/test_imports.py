@@ -23,7 +23,7 @@ HOUSE = (
     "report.page",
     "report.tables",
     "report.story",
-    "report.answers report.course report.photos",
+    "report.answers report.course report.ladder report.photos",
     "report.charts report.influence report.predict",
     "report.facts",
     "report",

@@ -19,7 +19,7 @@ from yolotune import engine
 from yolotune.errors import UserError
 from yolotune.plan import Listener
 from yolotune.record import Ending, Verdict, read_study
-from yolotune.report import course, page, story
+from yolotune.report import course, ladder, page, story
 from yolotune.report.charts import DARK, MARKS, SHOWN, label, listed, number, shown_trials, wrapped
 from yolotune.report.facts import Facts, Gain, gather
 from yolotune.report.influence import influence
@@ -199,7 +199,7 @@ def test_every_chart_of_every_kind_of_study_is_one_that_plotly_knows(tmp_path: P
 def test_rungs_know_who_met_and_who_was_cut(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=20)
     record = read_study(study)
-    rungs = course.rungs(record, load_study(study, {}))
+    rungs = ladder.rungs(record, load_study(study, {}))
     assert [rung.epoch for rung in rungs] == [3, 6, 12, 24]
     for rung in rungs:
         assert set(rung.scores) == {trial.number for trial in record.trials if len(trial.epochs) >= rung.epoch}

@@ -12,7 +12,7 @@ from typing import Any
 
 from yolotune.preflight import redact
 from yolotune.record import StudyRecord, read_study
-from yolotune.report import answers, course, story, tables
+from yolotune.report import answers, course, ladder, story, tables
 from yolotune.report.charts import DARK, GLYPHS, INK, MARKS, Chart, label, left_out
 from yolotune.report.facts import Facts, gather
 from yolotune.report.influence import influence
@@ -103,7 +103,7 @@ def sections(facts: Facts, settings: Study) -> dict[str, Any]:
     """Returns what the template shows, section by section; absent charts are None."""
     study, space = facts.study, settings.domains
     gaps = course.gaps(study)
-    rungs = course.rungs(study, settings)
+    rungs = ladder.rungs(study, settings)
     found = influence(study, settings)
     names = list(found.shares) if found else list(space)
     enough = found is not None
@@ -114,7 +114,7 @@ def sections(facts: Facts, settings: Study) -> dict[str, Any]:
         "val_curves": course.curves(facts, study.metric, "curves"),
         "train_curves": course.curves(facts, train, "curves-train") if train else None,
         "rungs": rungs,
-        "rung_chart": course.rung_chart(facts, rungs),
+        "rung_chart": ladder.rung_chart(facts, rungs),
         "rung_table": tables.rung_table(rungs),
         "influence": found,
         "importance": answers.importance_chart(found) if found else None,

@@ -9,9 +9,9 @@ from typing import Any
 
 from yolotune.record import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
-from yolotune.report.course import Rung
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
 from yolotune.report.influence import ENOUGH, Influence
+from yolotune.report.ladder import Rung
 from yolotune.tracking import LEVELS, overfitting_level
 
 HEADLINES = {
