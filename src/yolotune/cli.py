@@ -139,6 +139,20 @@ def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="F
         print("\n".join(best_lines(record)))
 
 
+@app.command(context_settings=WORD_SETTINGS)
+def report(
+    folder: Folder,
+    no_photos: Annotated[bool, typer.Option("--no-photos", help="Draw no validation photographs.")] = False,
+) -> None:
+    """Write report.html into the folder of a study, running or ended: one page, to be opened in a browser.
+
+    Example: yolotune report runs/tune/study
+    """
+    from yolotune.report.page import write_report
+
+    print(f"Report:  {write_report(folder, photos=not no_photos)}")
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the made dataset and the study go.")] = Path("runs/demo"),

@@ -83,6 +83,7 @@ def run(
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
+        _report(folder, listener, photos=not stop.signalled)  # who stops a study does not wait for photographs
     result = read_study(folder)
     if stop.failure:
         raise StudyFailed(stop.failure)
@@ -268,6 +269,16 @@ def _signals(stop: Stop, listener: Listener) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _report(folder: Path, listener: Listener, *, photos: bool) -> None:
+    """Writes the study's page; whatever is wrong with that, the study is complete without it."""
+    from yolotune.report.page import write_report
+
+    try:
+        listener.report_written(write_report(folder, photos=photos))
+    except Exception as error:  # it draws with many libraries, and none of them may cost a result
+        listener.note(f"Report:  not written ({type(error).__name__}: {error}). Again: yolotune report {folder}")
 
 
 def _why_nothing(result: StudyRecord) -> str:

@@ -104,6 +104,9 @@ class LiveView(Listener):
     def interrupted(self) -> None:
         self._told.put(self._lines.interrupted)
 
+    def report_written(self, path: Path) -> None:
+        self.note(f"Report:  {short(path)}")
+
     def note(self, text: str) -> None:
         self._told.put(lambda: self._lines.note(text))
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from yolotune.distributions import distribution
 from yolotune.metrics import best_epoch, is_finite
 from yolotune.record import FINISHED, Ending, StudyRecord, TrialRecord, Verdict
-from yolotune.space import Domain, RandInt, Space, Uniform, parse_space
+from yolotune.space import Space, parse_space
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,6 @@ Direction = Literal["maximize", "minimize"]
 def direction(mode: str) -> Direction:
     """Returns Optuna's word for `max` or `min`."""
     return "maximize" if mode == "max" else "minimize"
-
-
-def distribution(domain: Domain) -> BaseDistribution:
-    """Returns Optuna's form of a distribution."""
-    if isinstance(domain, Uniform):
-        return FloatDistribution(domain.low, domain.high, log=domain.log)
-    if isinstance(domain, RandInt):
-        return IntDistribution(domain.low, domain.high - 1)
-    return CategoricalDistribution(domain.options)
 
 
 def state_of(verdict: Verdict, value: float | None) -> TrialState:

@@ -52,6 +52,9 @@ class Lines(Listener):
         self._say("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")
         self._say(escape(_go_on(self._folder)))
 
+    def report_written(self, path: Path) -> None:
+        self.note(f"Report:  {short(path)}")
+
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
 

@@ -22,8 +22,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
+from yolotune.distributions import distribution
 from yolotune.metrics import better, is_finite
-from yolotune.mirror import Mirror, as_optuna, attributes, direction, distribution, state_of
+from yolotune.mirror import Mirror, as_optuna, attributes, direction, state_of
 from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
 from yolotune.space import MAX_GRID, Point, countable, options

@@ -22,6 +22,13 @@ HOUSE = (
     "flags",
     "continuation",
     "engine",
+    "report.page",
+    "report.tables",
+    "report.story",
+    "report.answers report.course report.ladder report.photos",
+    "report.charts report.influence report.predict",
+    "report.facts",
+    "report",
     "check",
     "environment",
     "callbacks",
@@ -41,9 +48,9 @@ HOUSE = (
     "labels",
     "job",
     "record",
-    "preflight",
+    "preflight rungs",
     "study",
-    "points",
+    "points distributions",
     "space",
     "metrics",
     "yamlio",
@@ -52,15 +59,17 @@ HOUSE = (
 )
 LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in rooms.split()}
 
+#: Rooms whose functions may load torch and Ultralytics.
+TORCH_INSIDE = {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources", "report.predict"}
+
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine", "cluster"}),
-    "ultralytics": (
-        {"trainer"},
-        {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources"},
-    ),
-    "torch": ({"trainer"}, {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources"}),
-    "optuna": ({"search", "mirror"}, set()),
+    "ultralytics": ({"trainer"}, TORCH_INSIDE),
+    "torch": ({"trainer"}, TORCH_INSIDE),
+    "optuna": ({"search", "mirror", "distributions"}, {"report.influence"}),
+    "plotly": (set(), {"report.page"}),
+    "jinja2": (set(), {"report.page"}),
     "typer": ({"cli", "flags"}, set()),
     "rich": ({"progress", "live"}, set()),
     "pydantic": ({"study"}, set()),
@@ -69,7 +78,13 @@ HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "wandb": (set(), {"tracking", "session", "studyrun"}),
 }
 
-ROOMS = {path.stem: path for path in Path(yolotune.__file__).parent.glob("*.py") if path.stem != "__init__"}
+HOME = Path(yolotune.__file__).parent
+#: By their dotted names; a package's `__init__` is a room of the package's name.
+ROOMS = {
+    ".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in HOME.rglob("*.py")
+    if path != HOME / "__init__.py"
+}
 
 
 def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
@@ -79,10 +94,9 @@ def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             yield from ((alias.name, inside) for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, "imports are absolute"
-            names = (
-                [f"yolotune.{alias.name}" for alias in child.names] if child.module == "yolotune" else [child.module]
-            )
-            yield from ((str(name), inside) for name in names)
+            for alias in child.names:
+                name = f"{child.module}.{alias.name}"  # a room of a package, or something in a room
+                yield name if name.removeprefix("yolotune.") in LEVEL else str(child.module), inside
         elif not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
             yield from imports(child, inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
 

@@ -17,7 +17,8 @@ from ray.tune.stopper import TrialPlateauStopper
 
 from yolotune.errors import StudyFailed
 from yolotune.record import Verdict
-from yolotune.schedule import Asha, Endings, PlateauStopper, Rungs, patience_plateau, std_plateau
+from yolotune.rungs import Rungs
+from yolotune.schedule import Asha, Endings, PlateauStopper, patience_plateau, std_plateau
 from yolotune.study import Plateau, Study
 
 F1 = "seg_metrics/F1"

@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from yolotune.mirror import distribution
+from yolotune.distributions import distribution
 from yolotune.points import default_point
 from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings

@@ -1,0 +1,100 @@
+"""Validation photographs with the masks of the best trial beside those of trial 0, as data that a page can carry."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolotune.metrics import is_finite
+from yolotune.record import TrialRecord
+from yolotune.report.facts import Facts, best_report
+
+#: Photographs, and seconds that drawing them may take.
+COUNT, SECONDS = 6, 120.0
+#: Below this mask F1 a model finds next to nothing, and its photographs would only show that.
+LEAST_F1 = 0.02
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One drawn photograph: a data URI, and what it shows in words."""
+
+    uri: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Rows of photographs, a column for the labels and one for each model; without rows, why there are none."""
+
+    columns: list[str]
+    rows: list[tuple[str, list[Photo]]]
+    missing: str = ""
+
+
+def photographs(facts: Facts) -> Photos:
+    """Returns photographs with predictions, drawn in a process of its own; never fails.
+
+    Args:
+        facts: Of the study; its weights and validation images are looked for where the record says.
+    """
+    trials, missing = _models(facts)
+    if missing:
+        return Photos([], [], missing)
+    data = facts.environment.get("dataset") or {}
+    with tempfile.TemporaryDirectory(prefix="yolotune-report-") as folder:
+        request = {
+            "index": str((facts.study.folder / "data" / "labels-val.npz").resolve()),
+            "names": data.get("names") or {},
+            "weights": [str(trial.weights.resolve()) for trial in trials],
+            "imgsz": int(facts.study.settings.get("imgsz") or 640),
+            "count": COUNT,
+            "out": folder,
+        }
+        file = Path(folder) / "request.json"
+        file.write_text(json.dumps(request), encoding="utf-8")
+        command = [sys.executable, "-m", "yolotune.report.predict", str(file)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Photos([], [], f"They could not be drawn: {error}.")
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            return Photos([], [], f"They could not be drawn: {said[-1]}")
+        return _read(Path(folder), trials)
+
+
+def _models(facts: Facts) -> tuple[list[TrialRecord], str]:
+    """Returns trial 0 and the best trial, or why there is nothing to draw."""
+    if facts.best is None:
+        return [], "No trial has a value yet, so there is nothing to draw."
+    score = best_report(facts.best).get("seg_metrics/F1")
+    if is_finite(score) and score < LEAST_F1:
+        return [], f"The best trial’s mask F1 is {score:.4f}: it finds next to nothing, so nothing is drawn."
+    wanted = [facts.defaults, facts.best] if facts.best is not facts.defaults else [facts.best]
+    trials = [trial for trial in wanted if trial is not None]
+    lost = [trial for trial in trials if not trial.weights.is_file()]
+    if lost:
+        return [], f"{lost[0].weights} is not there, so nothing can be drawn."
+    return trials, ""
+
+
+def _read(folder: Path, trials: list[TrialRecord]) -> Photos:
+    known = {0: "trial 0, the defaults"}
+    columns = ["labels", *(known.get(trial.number, f"trial {trial.number}, the best") for trial in trials)]
+    answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+    for place, confidence in enumerate(answer["confidences"], start=1):
+        columns[place] += f" (confidence from {confidence:.2f})"
+    rows = []
+    for row in answer["rows"]:
+        uris = [base64.b64encode((folder / name).read_bytes()).decode() for name in row["files"]]
+        drawn = [
+            Photo(f"data:image/jpeg;base64,{uri}", caption) for uri, caption in zip(uris, row["captions"], strict=True)
+        ]
+        rows.append((row["image"], drawn))
+    return Photos(columns, rows, "" if rows else "No validation image has labels.")

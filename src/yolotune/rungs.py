@@ -1,0 +1,112 @@
+"""ASHA's rules without Ray: rungs as plain arithmetic, rebuilt at any time from recorded epochs.
+
+`schedule.Asha` carries them into Ray Tune; the report rebuilds them to show who met whom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from yolotune.metrics import is_finite
+from yolotune.study import Study
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A rung's decision against a trial: the score it had, the score it needed, and among how many."""
+
+    milestone: int
+    score: float
+    cutoff: float
+    peers: int
+
+
+@dataclass
+class Rungs:
+    """One bracket of asynchronous successive halving: Ray's rule (`async_hyperband._Bracket`), on trial numbers.
+
+    A trial is stopped at the first report at or beyond a milestone if its score is below the percentile
+    `1 - 1/reduction_factor` of those recorded there before it. Being plain data, rungs can be rebuilt from the record.
+
+    Attributes:
+        milestones: Epochs, descending.
+        reduction_factor: The best 1/factor go on.
+        recorded: Scores by milestone and trial number; higher is better.
+    """
+
+    milestones: tuple[int, ...]
+    reduction_factor: float
+    recorded: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, grace_period: int, max_t: int, reduction_factor: float, bracket: int = 0) -> Rungs:
+        """Returns the rungs grace * factor^k up to `max_t`, those below `bracket` left out."""
+        count = int(math.log(max_t / grace_period) / math.log(reduction_factor) - bracket + 1)
+        exponents = [bracket + k for k in reversed(range(max(count, 0)))]
+        milestones = tuple(math.ceil(grace_period * reduction_factor**k) for k in exponents)
+        return cls(milestones, reduction_factor, {milestone: {} for milestone in milestones})
+
+    def judge(self, number: int, epoch: int, score: float) -> Cut | None:
+        """Records a score at the highest milestone it newly reaches, and says whether the trial is cut there."""
+        for milestone in self.milestones:
+            at_rung = self.recorded[milestone]
+            if epoch < milestone or number in at_rung:
+                continue
+            peers = list(at_rung.values())
+            at_rung[number] = score
+            cutoff = float(np.percentile(peers, 100 * (1 - 1 / self.reduction_factor))) if peers else -math.inf
+            return Cut(milestone, score, cutoff, len(peers)) if score < cutoff else None
+        return None
+
+
+class Halving:
+    """Asynchronous successive halving over all brackets of a study, whose memory can be rebuilt from the record.
+
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; Ray's `ASHAScheduler`.
+    It differs from Ray's in three ways: reports that are no numbers or come twice are passed over, a trial is ranked by
+    its best epoch so far (`rank: best`), and brackets are drawn from the study's seed.
+    """
+
+    def __init__(self, study: Study) -> None:
+        if study.asha is None:
+            raise ValueError("study.asha is None: there are no rungs")
+        self._metric: str = study.metric
+        self._sign = 1.0 if study.direction == "max" else -1.0
+        self._rank = study.asha.rank
+        self._seed = study.seed
+        self._best: dict[int, float] = {}
+        self._epoch: dict[int, int] = {}
+        self.brackets = [
+            Rungs.of(study.grace_period, study.max_t, study.asha.reduction_factor, bracket)
+            for bracket in range(study.asha.brackets)
+        ]
+
+    def bracket_of(self, number: int) -> Rungs:
+        """Returns the bracket of a trial, the same after every restart; Ray's odds: more rungs, likelier."""
+        sizes = np.array([len(bracket.milestones) for bracket in self.brackets], dtype=float)
+        odds = np.exp(sizes - sizes.max())
+        chosen = np.random.default_rng((self._seed, number)).choice(len(self.brackets), p=odds / odds.sum())
+        return self.brackets[int(chosen)]
+
+    def judge(self, number: int, epoch: int, value: Any) -> Cut | None:
+        """Takes one epoch report into account; the decision against the trial, if there is one."""
+        if epoch <= self._epoch.get(number, 0):
+            return None  # as the record does: judged twice, a report would fill a lower rung that it had skipped
+        self._epoch[number] = epoch
+        if not is_finite(value):
+            return None
+        score = self._sign * float(value)
+        if self._rank == "best":
+            score = self._best[number] = max(score, self._best.get(number, -math.inf))
+        return self.bracket_of(number).judge(number, epoch, score)
+
+    def rebuild(self, trials: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> None:
+        """Fills the rungs from recorded epoch reports, trial by trial in the order they ran."""
+        for number, rows in trials:
+            for row in rows:
+                self.judge(number, int(row["epoch"]), row.get(self._metric))
