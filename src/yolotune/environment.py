@@ -27,6 +27,7 @@ def environment(plan: Plan) -> dict[str, Any]:
             "fingerprint": plan.dataset.fingerprint,
             "images": plan.dataset.images,
             "instances": plan.dataset.instances,
+            "ignored": {split: len(images) for split, images in plan.dataset.ignored.items()},
             "names": {str(k): v for k, v in plan.dataset.names.items()},
         },
         "seed": plan.study.seed,

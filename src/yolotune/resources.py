@@ -114,10 +114,6 @@ def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> li
     place = existing(folder)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return [Problem(str(place), "cannot be written to.", "give another place with --project or --storage.")]
-    if len(os.fsencode(folder.name)) > 255:
-        return [
-            Problem("name", f"{len(folder.name)} characters, no file system takes as many.", "choose a shorter one.")
-        ]
     free = shutil.disk_usage(place).free
     there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if goes_on else 0
     if free < max(0, needed - there) + SPARE:

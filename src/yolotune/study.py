@@ -131,6 +131,8 @@ class Study(_Strict):
     def _folder_name(cls, name: str) -> str:
         if name in ("", ".", "..") or set(name) & set("/\\\0"):
             raise ValueError("A plain folder name is expected; `project` takes a path")
+        if len(name.encode()) > 200:  # file systems take 255 bytes, and `-2` may be added
+            raise ValueError(f"At most 200 bytes are expected, got {len(name.encode())}")
         return name
 
     @field_validator("warm_start")

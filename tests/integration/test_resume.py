@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,15 @@ def test_an_epoch_that_never_reached_the_record_is_trained_again(job: Job, tmp_p
     assert [line.split(",")[0] for line in table] == ["epoch", "1", "2", "3"]
 
 
-def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path) -> None:
+def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path, figure: Any) -> None:
     driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=30, wandb="offline"))
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists() and len(epochs_of(folder, 0)) >= 2)
     worker = wait_for(lambda: trial_process(driver.pid))
-    killed_at = len(epochs_of(folder, 0))
+    killed_at, began = len(epochs_of(folder, 0)), time.monotonic()
     worker.kill()
+    wait_for(lambda: len(epochs_of(folder, 0)) > killed_at + 1)  # one may have been on its way
+    figure("YOLO training killed to next epoch, s", time.monotonic() - began)
     said = finish(driver)
     assert epochs_of(folder, 0) == list(range(1, 31)), said
     log = (folder / "trials" / "0000" / "train.log").read_text()
