@@ -37,6 +37,8 @@ def state_of(verdict: Verdict, value: float | None) -> TrialState:
 def as_optuna(trial: TrialRecord, space: Space, metric: str, mode: str) -> FrozenTrial:
     """Returns a recorded trial as Optuna keeps it: as it ended, or as one that runs if it is unfinished.
 
+    Values that the space of now has no place for are left out; a sampler learns from the others.
+
     Args:
         trial: The trial.
         space: What varies in its study.
@@ -53,11 +55,12 @@ def as_optuna(trial: TrialRecord, space: Space, metric: str, mode: str) -> Froze
         value = best[1]
     elif state is TrialState.PRUNED:
         value = finite[max(finite)]  # as Optuna's own `tell` does
+    known = {name: space[name] for name, had in trial.point.items() if name in space and had in space[name]}
     return create_trial(
         state=state,
         value=value,
-        params=trial.point,
-        distributions={name: distribution(domain) for name, domain in space.items()},
+        params={name: trial.point[name] for name in known},
+        distributions={name: distribution(domain) for name, domain in known.items()},
         intermediate_values=finite,
         user_attrs=attributes(trial.number, trial.ending) if trial.ending else {},
     )
@@ -72,7 +75,7 @@ class Mirror:
     """Writes `study.db` while a study runs; whatever goes wrong with it stops no study."""
 
     def __init__(self, path: Path, name: str, mode: str, trials: Sequence[FrozenTrial] = ()) -> None:
-        """Begins anew: the file is rebuilt whenever a study starts or goes on.
+        """Adds what the file lacks of earlier trials; one that holds others, or is damaged, is made anew.
 
         Args:
             path: The file.
@@ -84,9 +87,13 @@ class Mirror:
         self._name = name
         self._mode = mode
         self._study: optuna.Study | None = None
-        path.unlink(missing_ok=True)
-        if trials:
-            self.add(*trials)
+        ended = {trial.user_attrs["trial"]: trial for trial in trials}
+        there = _numbers(path)
+        if not there <= ended.keys() or not there:
+            path.unlink(missing_ok=True)
+        missing = [trial for number, trial in ended.items() if number not in there or not path.exists()]
+        if missing:
+            self.add(*missing)
 
     def add(self, *trials: FrozenTrial) -> None:
         """Adds trials that ended."""
@@ -114,6 +121,16 @@ def _open(path: Path, name: str, mode: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = f"sqlite:///{path}"
     return optuna.create_study(storage=url, study_name=name, direction=direction(mode), load_if_exists=True)
+
+
+def _numbers(path: Path) -> set[int]:
+    """Returns the numbers of the trials that a `study.db` holds; none where it is missing or damaged."""
+    query = "SELECT value_json FROM trial_user_attributes WHERE key = 'trial'"
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return {int(number) for (number,) in database.execute(query)}
+    except sqlite3.Error:
+        return set()
 
 
 def count(path: Path) -> int | None:

@@ -66,6 +66,7 @@ class _Asked(NamedTuple):
     """A trial by the number of the record; Optuna's own numbers also count the points that were refused."""
 
     number: int
+    point: Point
     trial: Trial
 
 
@@ -128,7 +129,7 @@ class OptunaSearcher(Searcher):
         self._next = max(self._next, trial.number + 1)
         if trial.unfinished:
             added = self.optuna_study.get_trials(deepcopy=False)[-1]
-            self._unfinished.append(_Asked(trial.number, Trial(self.optuna_study, added._trial_id)))
+            self._unfinished.append(_Asked(trial.number, trial.point, Trial(self.optuna_study, added._trial_id)))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns the next config, or `FINISHED` when the space is used up or the study is being stopped."""
@@ -138,7 +139,7 @@ class OptunaSearcher(Searcher):
         if asked is None:
             return str(Searcher.FINISHED)
         self._trials[trial_id] = asked
-        return {"number": asked.number, "point": dict(asked.trial.params)}
+        return {"number": asked.number, "point": dict(asked.point)}
 
     def _ask_new(self) -> _Asked | None:
         """Returns a trial with a point that was not tried yet: a queued one, else the sampler's; None if all were."""
@@ -166,7 +167,7 @@ class OptunaSearcher(Searcher):
 
     def _asked(self, trial: Trial) -> _Asked:
         """Gives a trial the next number."""
-        asked = _Asked(self._next, trial)
+        asked = _Asked(self._next, trial.params, trial)
         self._tried.add(_key(trial.params))
         self._next += 1
         return asked
@@ -197,7 +198,7 @@ class OptunaSearcher(Searcher):
         for name, said in attributes(asked.number, ending).items():
             trial.set_user_attr(name, said)
         told = self.optuna_study.tell(trial, value if state is TrialState.COMPLETE else None, state)
-        if self._mirror:
+        if self._mirror and ending.verdict is not Verdict.INTERRUPTED:
             self._mirror.add(told)
 
     def best_of(self, trial: FrozenTrial) -> float | None:

@@ -197,7 +197,7 @@ def test_processes_that_cannot_start_end_the_study_with_the_reason(shapes: Path,
 
 def test_names_in_any_script_and_a_symlinked_dataset(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "Daten (neu)").symlink_to(shapes.parent)
-    project = tmp_path / "Mein Projekt' & \"Co\""
+    project = tmp_path / 'Mein Projekt\' & "Co"'
     settings = {**SETTINGS, "num_samples": 2, "project": str(project), "name": "Größe 漢字 🐟 " + "x" * 100}
     wanted = write_study(tmp_path, tmp_path / "Daten (neu)" / "data.yaml", **settings)
     finish(start(tmp_path, "run", wanted, stand_in=True))

@@ -110,3 +110,18 @@ def test_the_database_of_a_study_at_work_is_left_to_it(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no trial has ended yet"):
             update(record, path)
         assert not path.exists()
+
+
+def test_a_study_that_goes_on_adds_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, record = told(tmp_path)
+    path = tmp_path / "study.db"
+    live = shown(tmp_path)
+    added: list[int] = []
+    monkeypatch.setattr(mirror.Mirror, "add", lambda self, *trials: added.extend(t.user_attrs["trial"] for t in trials))
+    OptunaSearcher(STUDY, [], Endings(), None, path, record.trials)
+    assert added == [] and shown(tmp_path) == live
+    mirror.rebuild(StudyRecord(record.folder, record.settings, record.trials[:3]), path)
+    OptunaSearcher(STUDY, [], Endings(), None, path, record.trials)
+    assert added == [3, 4]
+    OptunaSearcher(STUDY, [], Endings(), None, path, record.trials[:2])
+    assert added == [3, 4, 0, 1] and not path.exists(), "it held others"

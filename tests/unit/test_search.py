@@ -283,3 +283,19 @@ def test_a_trial_whose_folder_is_gone_leaves_a_gap_that_nobody_fills() -> None:
     searcher = OptunaSearcher(Study(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded)
     suggestion = searcher.suggest("a")
     assert isinstance(suggestion, dict) and suggestion["number"] == 4
+
+
+def test_trials_of_a_space_that_was_changed_are_known_as_far_as_they_fit() -> None:
+    done = Ending(Verdict.COMPLETED, "r")
+    rows = [{"epoch": 1, F1: 0.5}]
+    old = {"lr0": 0.09, "warmup_epochs": 1, "mixup": 0.3}
+    recorded = [
+        TrialRecord(0, Path(), old, rows, done, 1, 0.5),
+        TrialRecord(1, Path(), old | {"lr0": 0.01}, rows, None, 1, 0.5),
+    ]
+    space = {"lr0": "uniform(0.001, 0.05)", "warmup_epochs": "randint(0, 5)", "batch": "choice([8, 16])"}
+    searcher = OptunaSearcher(Study(data="d.yaml", space=space), [], Endings(), recorded=recorded)
+    assert told(searcher, 0).params == {"warmup_epochs": 1}
+    assert searcher.suggest("a") == {"number": 1, "point": old | {"lr0": 0.01}}, "it goes on as it began"
+    new = searcher.suggest("b")
+    assert isinstance(new, dict) and new["point"].keys() == space.keys()
