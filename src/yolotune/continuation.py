@@ -8,6 +8,7 @@ from typing import Any
 
 from yolotune.check import check
 from yolotune.engine import run
+from yolotune.environment import digest
 from yolotune.errors import Problem, UserError, fail
 from yolotune.plan import Listener, Plan
 from yolotune.record import StudyRecord, read_study
@@ -41,9 +42,12 @@ def changes(before: StudyRecord, plan: Plan) -> list[Problem]:
     """Returns a problem for each change that makes trials of before and after incomparable."""
     fix = "undo the change, start a new study, or give --allow-changes."
     now: dict[str, Any] = {**plan.study.model_dump(), "model": plan.model}
+    recorded = _recorded(before.folder / "environment.json")
     problems = []
     for name in COMPARED:
         was, wanted = before.settings.get(name), now[name]
+        if name == "model" and digest(plan.model):  # weights are what they hold, wherever they lie
+            was, wanted = recorded["weights"], digest(plan.model)
         if was == wanted:
             continue
         if isinstance(was, dict) and isinstance(wanted, dict):
@@ -52,7 +56,6 @@ def changes(before: StudyRecord, plan: Plan) -> list[Problem]:
         else:
             what = f"was {was!r}, is {wanted!r}"
         problems.append(Problem(name, f"{what}.", fix))
-    recorded = _recorded_dataset(before.folder / "environment.json")
     if recorded["fingerprint"] != plan.dataset.fingerprint:
         images = f"{recorded['images']} images, now {plan.dataset.images}"
         what = f"not the dataset the study began with: it had {images}; names, images or labels differ."
@@ -60,11 +63,12 @@ def changes(before: StudyRecord, plan: Plan) -> list[Problem]:
     return problems
 
 
-def _recorded_dataset(path: Path) -> dict[str, Any]:
-    """Returns what environment.json says of the dataset the study began with."""
+def _recorded(path: Path) -> dict[str, Any]:
+    """Returns what environment.json says of the dataset and the weights the study began with."""
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))["dataset"]
-        return {name: recorded[name] for name in ("fingerprint", "images")}
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        about = {name: recorded["dataset"][name] for name in ("fingerprint", "images")}
+        return {**about, "weights": recorded["model"]["sha256"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"damaged: it does not say which dataset the study began with ({type(error).__name__})."
+        what = f"damaged: it does not say which data and weights the study began with ({type(error).__name__})."
         raise fail(str(path), what, "restore the file from a copy.") from error

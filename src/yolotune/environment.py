@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from yolotune.plan import Plan
@@ -22,6 +24,7 @@ def environment(plan: Plan) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "gpus": _gpu_names() if plan.resources.gpus else [],
         "git": _git_commit(),
+        "model": {"name": plan.model, "sha256": digest(plan.model)},
         "dataset": {
             "yaml": str(plan.dataset.yaml),
             "fingerprint": plan.dataset.fingerprint,
@@ -33,6 +36,15 @@ def environment(plan: Plan) -> dict[str, Any]:
         "seed": plan.study.seed,
         "notes": plan.notes,
     }
+
+
+def digest(model: str) -> str | None:
+    """Returns the sha256 of weights; None for an architecture, which is known by its name."""
+    path = Path(model)
+    if path.suffix != ".pt" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version(name: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 import yolotune
 from processes import SETTINGS as PROCESS
@@ -25,7 +26,7 @@ from yolotune.check import check
 from yolotune.errors import StudyFailed, UserError
 from yolotune.job import Job, Order
 from yolotune.record import StudyRecord, Verdict, read_study
-from yolotune.study import Study
+from yolotune.study import Study, load_study
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,
@@ -201,10 +202,33 @@ def test_names_in_any_script_and_a_symlinked_dataset(shapes: Path, tmp_path: Pat
     settings = {**SETTINGS, "num_samples": 2, "project": str(project), "name": "Größe 漢字 🐟 " + "x" * 100}
     wanted = write_study(tmp_path, tmp_path / "Daten (neu)" / "data.yaml", **settings)
     finish(start(tmp_path, "run", wanted, stand_in=True))
-    assert read_study(project / settings["name"]).verdicts == {"completed": 2}
+    assert len(read_study(project / settings["name"]).trials) == 2
     assert (project / settings["name"] / "report.html").exists()
     too_long = write_study(tmp_path, shapes, **{**settings, "name": "x" * 300})
     assert "At most 200 bytes are expected" in finish(start(tmp_path, "check", too_long), 2)
+
+
+def test_a_study_goes_on_where_data_and_weights_lie_elsewhere(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultralytics import YOLO
+
+    monkeypatch.setattr(engine, "run", functools.partial(engine.run, trainable=StandIn))
+    monkeypatch.setattr("yolotune.continuation.run", engine.run)
+    for place, seed in (("here", 0), ("there", 0), ("other", 1)):
+        shutil.copytree(shapes.parent, tmp_path / place)
+        torch.manual_seed(seed)
+        YOLO("yolo11n-seg.yaml").save(tmp_path / place / "w.pt")
+    shutil.copyfile(tmp_path / "here" / "w.pt", tmp_path / "there" / "w.pt")  # a saved file holds the date
+    settings = {**PROCESS, **SETTINGS, "project": str(tmp_path), "num_samples": 1}
+    yolotune.run(Study(data=str(tmp_path / "here" / "data.yaml"), model=str(tmp_path / "here" / "w.pt"), **settings))
+    shutil.rmtree(tmp_path / "here")
+    moved = {"data": str(tmp_path / "there" / "data.yaml"), "model": str(tmp_path / "there" / "w.pt")}
+    record = yolotune.resume(tmp_path / "study", load_study(tmp_path / "study", {**moved, "num_samples": 2}))
+    assert record.verdicts == {"completed": 2}
+    other = {**moved, "model": str(tmp_path / "other" / "w.pt")}
+    with pytest.raises(UserError, match=r"model: was '[0-9a-f]{64}', is"):
+        yolotune.resume(tmp_path / "study", load_study(tmp_path / "study", other))
 
 
 STATE = [
