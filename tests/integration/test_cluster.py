@@ -103,6 +103,7 @@ def test_what_a_cluster_cannot_carry_and_one_that_is_not_there_are_refused(
     assert "no Ray cluster at '127.0.0.1:1'" in said and "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_node_that_sees_neither_data_nor_storage_is_named(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
     """The third node has a mount namespace of its own, in which other folders lie over data and storage."""
     hidden = f"mount -t tmpfs tmpfs {shapes.parent} && mount -t tmpfs tmpfs {tmp_path}"

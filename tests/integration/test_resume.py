@@ -69,7 +69,7 @@ def test_an_epoch_that_never_reached_the_record_is_trained_again(job: Job, tmp_p
 
 
 def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path, figure: Any) -> None:
-    driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=30, wandb="offline"))
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=16, wandb="offline"))
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists() and len(epochs_of(folder, 0)) >= 2)
     worker = wait_for(lambda: trial_process(driver.pid))
@@ -78,7 +78,7 @@ def test_a_killed_trial_goes_on_from_its_last_epoch(shapes: Path, tmp_path: Path
     wait_for(lambda: len(epochs_of(folder, 0)) > killed_at + 1)  # one may have been on its way
     figure("YOLO training killed to next epoch, s", time.monotonic() - began)
     said = finish(driver)
-    assert epochs_of(folder, 0) == list(range(1, 31)), said
+    assert epochs_of(folder, 0) == list(range(1, 17)), said
     log = (folder / "trials" / "0000" / "train.log").read_text()
     assert "Resuming training" in log, log
     resumed_at = int(log.split("Resuming training")[-1].split("from epoch ")[1].split()[0])
@@ -115,7 +115,7 @@ def test_a_killed_driver_loses_nothing_and_trains_nothing_twice(shapes: Path, tm
 
 def test_ctrl_c_leaves_a_study_that_goes_on_with_more_trials(shapes: Path, tmp_path: Path) -> None:
     folder = tmp_path / "study"
-    driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=20))
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, num_samples=1, epochs=10))
     wait_for(lambda: (folder / "study.yaml").exists() and epochs_of(folder, 0))
     os.kill(driver.pid, signal.SIGTERM)
     said = finish(driver, 130)
@@ -126,7 +126,7 @@ def test_ctrl_c_leaves_a_study_that_goes_on_with_more_trials(shapes: Path, tmp_p
     study = load_study(folder, {"num_samples": 2})
     record = yolotune.resume(folder, study)
     assert record.verdicts == {"completed": 2}
-    assert [[row["epoch"] for row in trial.epochs] for trial in record.trials] == [list(range(1, 21))] * 2
+    assert [[row["epoch"] for row in trial.epochs] for trial in record.trials] == [list(range(1, 11))] * 2
     with pytest.raises(UserError, match=r"space: .*cls was 'uniform\(0.3, 3.0\)', is None"):
         yolotune.resume(folder, load_study(folder, {"space": {"lr0": "uniform(0.001, 0.002)"}}))
 
