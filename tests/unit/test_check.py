@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from yolotune.check import check, check_settings, notes
 from yolotune.cluster import Node
 from yolotune.dataset import Dataset, load_dataset
+from yolotune.environment import environment
 from yolotune.errors import UserError
 from yolotune.progress import plan_lines
 from yolotune.resources import CURVES, RESUMABLE, check_storage, forecast, share_out
@@ -269,6 +271,18 @@ def test_a_plan_is_told_in_plain_lines_that_rich_does_not_swallow(data: Path) ->
     shown = "\n".join(Text.from_markup(line).plain for line in plan_lines(plan))
     assert "AdamW is outside choice([sgd, adamw]): sgd instead" in shown
     assert re.search(r"6 train, 3 val images, 3 classes", shown)
+
+
+def test_bad_labels_are_left_out_only_when_told_so_and_counted(data: Path, tmp_path: Path) -> None:
+    made = shutil.copytree(data.parent, tmp_path / "made")
+    label = sorted((made / "labels" / "train").glob("*.txt"))[0]
+    label.write_text("99 0.1 0.1 0.2 0.2 0.1 0.3\n")
+    given = {"model": "yolo11n-seg.yaml", "project": str(tmp_path), "device": "cpu", "wandb": "disabled"}
+    with pytest.raises(UserError, match=label.name):
+        check(Study(data=str(made / "data.yaml"), **given))
+    plan = check(Study(data=str(made / "data.yaml"), allow_bad_labels=True, **given))
+    assert "1 images of train are left out, with bad labels or unreadable." in plan.notes
+    assert environment(plan)["dataset"]["ignored"]["train"] == 1
 
 
 def test_everything_that_is_wrong_is_told_at_once(data: Path) -> None:
