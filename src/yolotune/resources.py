@@ -61,7 +61,10 @@ def _share_of_machine(study: Study) -> Resources:
 
 
 def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
-    """As on one machine, but a trial lies on one node, and Ray chooses the card."""
+    """As on one machine, but a trial lies on one node, and Ray chooses the card.
+
+    Where the study does not say how many cores and cards it uses, each trial gets as many as let all of them be placed.
+    """
     device = None if study.device is None else str(study.device).lower()
     if device not in (None, "cpu"):
         raise fail("device", f"got {study.device!r}; on a cluster Ray assigns the cards.", "leave it out, or say cpu.")
@@ -71,14 +74,26 @@ def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
     for name, wanted, there in (("gpus", gpus, seen), ("cpus", cpus, cores)):
         if wanted > there:
             raise fail(name, f"{wanted:g} wanted, the cluster has {there:g}.", f"lower --{name}, or add nodes.")
-    share, gpu_share = cpus / study.concurrent, gpus / study.concurrent
+    gpu_share = gpus / study.concurrent
+    if study.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
+        gpu_share = 1.0 if gpu_share >= 1 else 1 / math.ceil(1 / gpu_share - 1e-9)
+    share = cpus / study.concurrent
+    if study.cpus is None:
+        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.concurrent + 1)}, reverse=True)
+        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.concurrent), share)
+    have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
+    on = f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})"
+    _require(study, _fit(nodes, share, gpu_share), on, gpus)
+    return Resources(gpus, cpus, gpu_share, share)
+
+
+def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
+    """Returns how many trials of a share the nodes carry."""
     fits = 0
     for node in nodes:
         by_cores = int(node.cpus / share + 1e-9)
         fits += min(by_cores, _fit_on_gpus(node.gpus, gpu_share)) if gpu_share else by_cores
-    have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
-    _require(study, fits, f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})", gpus)
-    return Resources(gpus, cpus, gpu_share, share)
+    return fits
 
 
 def _require(study: Study, fits: int, on: str, gpus: float) -> None:

@@ -207,10 +207,12 @@ def test_a_trial_lies_on_one_node(cards: Any) -> None:
     cards(0)
     shares = share_out(Study(data="d", concurrent=3), NODES)
     assert (shares.cpu_share, shares.gpu_share, shares.threads, shares.workers) == (8.0, 1.0, 8, 7)
-    assert share_out(Study(data="d", concurrent=6, device="cpu"), NODES).cpu_share == 4.0
+    for concurrent, share in ((1, 16.0), (2, 8.0), (3, 8.0), (4, 16 / 3), (6, 4.0)):
+        assert share_out(Study(data="d", concurrent=concurrent, device="cpu"), NODES).cpu_share == share
+    assert share_out(Study(data="d", concurrent=5), NODES).gpu_share == 0.5
     for given, where in (
-        ({"concurrent": 2, "device": "cpu"}, "concurrent"),  # 12 cores each, and one node has 8
-        ({"concurrent": 2}, "concurrent"),  # a card and a half each
+        ({"concurrent": 2, "cpus": 24, "device": "cpu"}, "concurrent"),  # 12 cores each, and one node has 8
+        ({"concurrent": 2, "gpus": 3}, "concurrent"),  # a card and a half each
         ({"device": "0"}, "device"),
         ({"gpus": 4}, "gpus"),
         ({"cpus": 25, "device": "cpu"}, "cpus"),
