@@ -105,48 +105,57 @@ def survey(address: str, dataset: Dataset | None, model: str | None, storage: Pa
     Raises:
         UserError: No such cluster.
     """
-    import ray
-
     with joined(address):
-        alive = [node for node in ray.nodes() if node["Alive"] and (node["Resources"].get("CPU") or 0) > 0]
-        nodes = [
-            Node(node["NodeManagerAddress"], node["Resources"]["CPU"], node["Resources"].get("GPU", 0.0))
-            for node in alive
-        ]
+        nodes = _alive()
         if not nodes:
             raise fail("address", f"no node of {address} has a CPU core to give.", "start nodes with --num-cpus.")
-        problems = _ask_nodes([node["NodeID"] for node in alive], nodes, _proof(dataset, model, storage))
-    return nodes, problems
+        problems = _ask_nodes(nodes, _proof(dataset, model, storage))
+        there = _alive()  # a node that went meanwhile is no problem: nodes come and go
+    known = [nodes[identity] for identity in nodes if identity in there]
+    return known, [problem for identity in problems if identity in there for problem in problems[identity]]
 
 
-def _ask_nodes(identities: list[str], nodes: list[Node], proof: Proof) -> list[Problem]:
+def _alive() -> dict[str, Node]:
+    """Returns the nodes that have a core to give, by Ray's identity."""
+    import ray
+
+    return {
+        node["NodeID"]: Node(node["NodeManagerAddress"], node["Resources"]["CPU"], node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    }
+
+
+def _ask_nodes(nodes: dict[str, Node], proof: Proof) -> dict[str, list[Problem]]:
+    """Returns what is wrong with each node, by Ray's identity."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     word = Path(proof.storage) / f".{proof.word}"
     word.write_text(proof.word)
-    problems = []
+    problems: dict[str, list[Problem]] = {}
     try:
         task = ray.remote(num_cpus=0, max_retries=0)(missing)
-        asked = [
-            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(identity, soft=False)).remote(proof, place)
-            for place, identity in enumerate(identities)
-        ]
-        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S)
-        for place, (node, answer) in enumerate(zip(nodes, asked, strict=True)):
-            where = f"node {node.name}"
+        asked = {
+            identity: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(identity, soft=False)).remote(
+                proof, identity
+            )
+            for identity in nodes
+        }
+        answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_S)
+        for identity, answer in asked.items():
+            where = f"node {nodes[identity].name}"
             if answer not in answered:
-                problems.append(Problem(where, f"did not answer within {ANSWER_S:.0f} s.", "see `ray status`."))
+                problems[identity] = [Problem(where, f"did not answer within {ANSWER_S:.0f} s.", "see `ray status`.")]
                 continue
             try:
-                problems += [Problem(where, what, fix) for what, fix in ray.get(answer)]
+                problems[identity] = [Problem(where, what, fix) for what, fix in ray.get(answer)]
             except ray.exceptions.RayError as error:
-                said = str(error).strip().splitlines()[-1]
-                problems.append(Problem(where, f"cannot run yolotune: {said}", "install yolotune there as here."))
-            reply = word.with_name(f".{proof.word}-{place}")
-            if not problems and not reply.exists():
+                what = f"cannot run yolotune: {str(error).strip().splitlines()[-1]}"
+                problems[identity] = [Problem(where, what, "install yolotune there as here.")]
+            if not problems[identity] and not word.with_name(f".{proof.word}-{identity}").exists():
                 what = f"what it writes to {proof.storage} does not arrive here."
-                problems.append(Problem(where, what, "give a --storage that all nodes share."))
+                problems[identity] = [Problem(where, what, "give a --storage that all nodes share.")]
     finally:
         for file in word.parent.glob(f".{proof.word}*"):
             file.unlink(missing_ok=True)
@@ -167,12 +176,12 @@ def _proof(dataset: Dataset | None, model: str | None, storage: Path) -> Proof:
     )
 
 
-def missing(proof: Proof, place: int) -> list[tuple[str, str]]:
+def missing(proof: Proof, identity: str) -> list[tuple[str, str]]:
     """Returns what this node does not see, each with a fix; runs on the node.
 
     Args:
         proof: What there is to see.
-        place: The number of the node, for its answer.
+        identity: Of the node, for its answer.
     """
     found = []
     share = "put it on a file system that all nodes see under the same path."
@@ -188,7 +197,7 @@ def missing(proof: Proof, place: int) -> list[tuple[str, str]]:
     try:
         if word.read_text() != proof.word:
             raise FileNotFoundError
-        word.with_name(f".{proof.word}-{place}").write_text(proof.word)
+        word.with_name(f".{proof.word}-{identity}").write_text(proof.word)
     except FileNotFoundError:
         found.append((f"does not see the storage {proof.storage}.", "give a --storage that all nodes share."))
     except OSError as error:
