@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from yolotune.confirmation import Confirmation
     from yolotune.plan import Listener
     from yolotune.record import StudyRecord
     from yolotune.study import Study
 
-__all__ = ["Study", "read_study", "resume", "run"]
+__all__ = ["Study", "confirm", "read_study", "resume", "run"]
 __version__ = "0.1.0"
 
 
@@ -55,6 +56,29 @@ def resume(
     from yolotune.study import load_study
 
     return resume(folder, study or load_study(folder, {}), listener, allow_changes=allow_changes)
+
+
+def confirm(
+    folder: Path, study: Study | None = None, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
+) -> Confirmation:
+    """Trains the best points of a search and Ultralytics' defaults again on fresh seeds, and compares them.
+
+    Args:
+        folder: The study's folder; the trainings are kept in `confirm/` below it.
+        study: Its settings with other resources than before; None for those it has.
+        listener: Who is told what happens.
+        top: Points beside the defaults, by their search value; 1 or more.
+        seeds: Fresh seeds, the same for every point; 2 or more give an uncertainty.
+
+    Raises:
+        UserError: There is nothing to confirm, or dataset or settings have changed.
+        StudyFailed: No training has a value.
+        KeyboardInterrupt: It was stopped; the same call goes on.
+    """
+    from yolotune.confirmation import confirm
+    from yolotune.study import load_study
+
+    return confirm(folder, study or load_study(folder, {}), listener, top=top, seeds=seeds)
 
 
 def __getattr__(name: str) -> Any:

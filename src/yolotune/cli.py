@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from yolotune.errors import UserError, YolotuneError
-from yolotune.flags import takes_study
+from yolotune.flags import MACHINE, takes_settings, takes_study
 
 if TYPE_CHECKING:
     from yolotune.study import Study
@@ -79,6 +79,27 @@ def resume(
 
 
 @app.command(context_settings=WORD_SETTINGS)
+@takes_settings(*MACHINE, words=False)
+def confirm(
+    study: Study,
+    folder: Folder,
+    top: Annotated[int, typer.Option(min=1, help="Best points to train again, beside the defaults.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds for each of them.")] = 3,
+) -> None:
+    """Train the best points and the defaults again on fresh seeds: is the best one better, and by how much?
+
+    Example: yolotune confirm runs/tune/study --top 3 --seeds 3
+    """
+    import yolotune
+    from yolotune.live import watching
+    from yolotune.progress import print_confirmation
+
+    with watching() as listener:
+        found = yolotune.confirm(folder, study, listener, top=top, seeds=seeds)
+    print_confirmation(found)
+
+
+@app.command(context_settings=WORD_SETTINGS)
 @takes_study
 def check(study: Study) -> None:
     """Say everything that is wrong with study, space, points, dataset, weights, resources and storage."""
@@ -133,8 +154,10 @@ def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="F
 
     record = read_study(folder)
     if as_json:
-        found = record.best
-        print(json.dumps({"trial": found.number, "value": found.value, "point": found.point} if found else None))
+        found, held = record.chosen, record.confirmed
+        mean = held.mean if found and held and held.trial == found.number else None
+        said = {"trial": found.number, "value": found.value, "confirmed": mean, "point": found.point} if found else None
+        print(json.dumps(said))
     else:
         print("\n".join(best_lines(record)))
 

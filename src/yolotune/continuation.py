@@ -10,12 +10,13 @@ from yolotune.check import check
 from yolotune.engine import run
 from yolotune.environment import digest
 from yolotune.errors import Problem, UserError, fail
-from yolotune.plan import Listener, Plan
+from yolotune.plan import Listener, Origin, Plan
 from yolotune.record import StudyRecord, read_study
 from yolotune.study import Study
 
 #: Settings that a trial's value depends on: values of before and after a change cannot be compared.
 COMPARED = ("space", "objective", "mode", "epochs", "imgsz", "train", "model")
+ALLOW = "undo the change, start a new study, or give --allow-changes."
 
 
 def resume(folder: Path, study: Study, listener: Listener | None = None, *, allow_changes: bool = False) -> StudyRecord:
@@ -31,6 +32,10 @@ def resume(folder: Path, study: Study, listener: Listener | None = None, *, allo
         UserError: Dataset, space or objective are others; the difference is shown.
     """
     before = read_study(folder.resolve())
+    if "origin" in before.settings:
+        origin = Origin(**before.settings["origin"])
+        what = f"a {origin.kind} of {before.folder.joinpath(origin.search).resolve().name}, not a search."
+        raise fail(str(folder), what, f"go on with it: {origin.command(before.folder)}")
     plan = check(study, before.folder)
     changed = changes(before, plan)
     if changed and not allow_changes:
@@ -38,9 +43,14 @@ def resume(folder: Path, study: Study, listener: Listener | None = None, *, allo
     return run(plan, listener, before)
 
 
-def changes(before: StudyRecord, plan: Plan) -> list[Problem]:
-    """Returns a problem for each change that makes trials of before and after incomparable."""
-    fix = "undo the change, start a new study, or give --allow-changes."
+def changes(before: StudyRecord, plan: Plan, fix: str = ALLOW) -> list[Problem]:
+    """Returns a problem for each change that makes trials of before and after incomparable.
+
+    Args:
+        before: The record.
+        plan: What is to be run now.
+        fix: What the user can do about a change.
+    """
     now: dict[str, Any] = {**plan.study.model_dump(), "model": plan.model}
     recorded = _recorded(before.folder / "environment.json")
     problems = []

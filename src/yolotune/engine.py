@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from yolotune.plan import Listener, Plan, Resources
 from yolotune.record import Record, StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.stop import Stop
 from yolotune.studyrun import NullStudyRun, open_study_run
-from yolotune.tracking import Tracking, outage, sync_line
+from yolotune.tracking import Tracking, outage, run_id, sync_line
 
 if TYPE_CHECKING:
     from yolotune.trial import Trial
@@ -63,16 +63,16 @@ def run(
     """
     listener = listener or Listener()
     study = plan.study
-    folder = before.folder if before else study.folder()
+    folder = before.folder if before else plan.folder or study.folder()
     uid = str(before.settings["uid"]) if before else None
     record = Record(folder, metric=study.metric, mode=study.direction, uid=uid)
     with owned(folder):
         settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model, "warm_points": plan.warm}
+        if plan.origin:
+            settings["origin"] = asdict(plan.origin)
         if before:
             record.reopen(before.trials, settings)
-            best = before.best
-            if best is not None and best.value is not None:
-                record.offer_best(best.number, best.value, plan.hyperparameters(best.point, best.effective))
+            _offer_recorded(record, plan, before)
         else:
             record.create(settings, environment(plan))
         job = _prepare_job(plan, folder)
@@ -92,6 +92,16 @@ def run(
     if result.best is None and not stop.is_set():
         raise StudyFailed(_why_nothing(result))
     return result
+
+
+def _offer_recorded(record: Record, plan: Plan, before: StudyRecord) -> None:
+    """Writes best.yaml as the record knows it: with the confirmed point, or with the best one found since."""
+    best, confirmed = before.best, before.confirmed
+    if confirmed is not None:
+        trial = before.trial(confirmed.trial)
+        record.keep_confirmed(confirmed, plan.hyperparameters(trial.point, trial.effective))
+    if best is not None and best.value is not None:
+        record.offer_best(best.number, best.value, plan.hyperparameters(best.point, best.effective))
 
 
 def _prepare_job(plan: Plan, folder: Path) -> Job:
@@ -117,14 +127,23 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
 @contextmanager
 def _tracked(plan: Plan, record: Record, listener: Listener, stop: Stop) -> Iterator[tuple[Tracking, NullStudyRun]]:
     """Opens the study's own W&B run, and at the end says what W&B does not have yet."""
-    study = plan.study
+    study, origin = plan.study, plan.origin
+    kinds = [origin.kind] if origin else [study.search, "asha" if study.asha else "no-asha"]
+    lineage = {}
+    if origin:
+        lineage = {"search_uid": origin.uid, "search_trial": origin.trial}
+        if origin.trial is not None:
+            lineage["search_run_id"] = run_id(origin.uid, origin.trial)
     tracking = Tracking.from_environment(
         plan.wandb,
         project=study.project or "yolotune",
         study=study.name,
         uid=record.uid,
         folder=record.folder / "wandb",
-        tags=[study.search, "asha" if study.asha else "no-asha", Path(plan.model).stem],
+        tags=[*kinds, Path(plan.model).stem],
+        group=origin.study if origin else None,
+        kind=origin.kind if origin else "trial",
+        lineage=lineage,
     )
     study_run = open_study_run(tracking, study.model_dump(mode="json"), study.direction)
     try:

@@ -72,6 +72,10 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("no_plateau", bool, "No early stopping of converged trials.", "plateau"),
     ),
 }
+#: What may differ between a study and trainings of its points: where they run, and who is told.
+MACHINE = (
+    "data", "wandb", "concurrent", "address", "gpus", "cpus", "device", "max_failures", "keep_weights",
+)  # fmt: skip
 FLAGS = {flag.name: flag for flags in PANELS.values() for flag in flags}
 
 WORDS = Annotated[
@@ -85,19 +89,34 @@ def takes_study(command: Callable[..., None]) -> Callable[..., None]:
 
     A command with a `folder` of its own starts from the settings of the study in it, which the flags then change.
     """
+    return _with_flags(command, set(FLAGS), words=True)
+
+
+def takes_settings(*names: str, words: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command that works on the study of a folder some of the flags: those that mean something to it.
+
+    Args:
+        names: Of flags, with underscores.
+        words: Whether it takes `key=value` pairs.
+    """
+    return functools.partial(_with_flags, names=set(names), words=words)
+
+
+def _with_flags(command: Callable[..., None], names: set[str], words: bool) -> Callable[..., None]:
     written = list(inspect.signature(command).parameters.values())[1:]  # without the study
     own = [parameter.replace(annotation=eval(parameter.annotation, command.__globals__)) for parameter in written]
 
     @functools.wraps(command)
     def parsed(**given: Any) -> None:
         others = {parameter.name: given.pop(parameter.name) for parameter in own}
-        command(make_study(given.pop("words") or [], given, others.get("folder")), **others)
+        command(make_study(given.pop("words", None) or [], given, others.get("folder")), **others)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [parameter.replace(kind=keyword) for parameter in own if parameter.name == "folder"]
-    parameters.append(inspect.Parameter("words", keyword, default=None, annotation=PAIRS if parameters else WORDS))
+    if words:
+        parameters.append(inspect.Parameter("words", keyword, default=None, annotation=PAIRS if parameters else WORDS))
     for panel, flags in PANELS.items():
-        for flag in flags:
+        for flag in (flag for flag in flags if flag.name in names):
             option = typer.Option(
                 f"--{flag.name.replace('_', '-')}", help=flag.help, rich_help_panel=panel, show_default=False
             )

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from yolotune.lock import Holder
 from yolotune.plan import Listener, Plan
-from yolotune.progress import STYLES, Lines, clock, short
+from yolotune.progress import STYLES, Lines, clock, go_on, origin_of
 from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.space import Point
 from yolotune.status import RunningTrial, Summary, Tally, planned_trials
@@ -243,7 +243,7 @@ def print_status(record: StudyRecord, summary: Summary, holder: Holder | None) -
     if holder is not None:
         last = [("time", _about(summary.seconds_left)), ("by", str(holder))]
     elif summary.ended < summary.planned:
-        last = [("by", f"no process; go on: yolotune resume {short(record.folder)}")]
+        last = [("by", f"no process; go on: {go_on(record.folder, origin_of(record))}")]
     else:
         last = [("by", "no process; the study has ended")]
     console.print(Picture(summary, str(record.settings["objective"]), last))

@@ -42,6 +42,35 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The search whose points a study trains again.
+
+    Attributes:
+        kind: `confirm` or `retrain`: the command, and what its trainings are called in W&B.
+        study: Name of the search; its W&B runs and these are one group.
+        uid: Of the search.
+        search: Where the folder of the search is, seen from this study's.
+        again: What the command was given beside that folder; given again, it goes on with this study.
+        what: What is trained, in words.
+        trial: The trial of the search that is trained again; None where there are several.
+    """
+
+    kind: str
+    study: str
+    uid: str
+    search: str
+    again: str
+    what: str
+    trial: int | None = None
+
+    def command(self, folder: Path) -> str:
+        """Returns the command line that goes on with the study of a folder."""
+        search = (folder / self.search).resolve()
+        shown = search.relative_to(Path.cwd()) if search.is_relative_to(Path.cwd()) else search
+        return f"yolotune {self.kind} {shown} {self.again}".rstrip()
+
+
+@dataclass(frozen=True)
 class Plan:
     """A checked study: everything `run` needs, found to be right.
 
@@ -55,6 +84,8 @@ class Plan:
         disk: Bytes that the study fills at most.
         warm: Those of the points that an earlier study gave.
         notes: What the user should know but need not mend, in words.
+        folder: Where it is kept; None leaves that to the settings.
+        origin: The search whose points it trains again; None for a search.
     """
 
     study: Study
@@ -66,10 +97,24 @@ class Plan:
     wandb: str
     disk: int
     notes: list[str]
+    folder: Path | None = None
+    origin: Origin | None = None
 
     def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
         """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial did."""
-        return {"model": self.model, "epochs": self.study.epochs, **self.study.fixed, **point, **effective}
+        return hyperparameters(self.study, self.model, point, effective)
+
+
+def hyperparameters(study: Study, model: str, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial of a study did.
+
+    Args:
+        study: The settings.
+        model: As trials load it.
+        point: What varies.
+        effective: Arguments that became something else than was asked.
+    """
+    return {"model": model, "epochs": study.epochs, **study.fixed, **point, **effective}
 
 
 class Listener:

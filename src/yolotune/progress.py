@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolotune.plan import Listener, Plan
+from yolotune.paired import LEVEL
+from yolotune.plan import Listener, Origin, Plan
 from yolotune.record import Ending, StudyRecord, Verdict
 from yolotune.space import Point
+
+if TYPE_CHECKING:
+    from yolotune.confirmation import Confirmation
 
 STYLES = {
     Verdict.COMPLETED: "green",
@@ -29,11 +34,11 @@ class Lines(Listener):
         self._began = time.monotonic()
         self._best: float | None = None
         self._metric = ""
-        self._folder = Path()
+        self._go_on = ""
 
     def study_started(self, folder: Path, plan: Plan) -> None:
         self._metric = plan.study.objective
-        self._folder = folder
+        self._go_on = go_on(folder, plan.origin)
         for line in plan_lines(plan):
             self._say(line)
         self._say(f"Study in {escape(str(short(folder)))}. Ctrl-C ends it in good order, to be resumed.")
@@ -50,7 +55,7 @@ class Lines(Listener):
 
     def interrupted(self) -> None:
         self._say("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")
-        self._say(escape(_go_on(self._folder)))
+        self._say(escape(f"Go on:   {self._go_on}"))
 
     def report_written(self, path: Path) -> None:
         self.note(f"Report:  {short(path)}")
@@ -75,10 +80,16 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do."""
     study, data, resources = plan.study, plan.dataset, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
+    search = (
+        f"Search  {study.num_samples} trials of up to {study.epochs} epochs, {len(study.domains)} hyperparameters, "
+        f"{study.search}, {len(plan.points)} initial points (trial 0: Ultralytics' defaults)"
+    )
+    if plan.origin:
+        kind = plan.origin.kind.capitalize()
+        search = f"{kind} {study.num_samples} trainings of {study.epochs} epochs: {plan.origin.what}"
     lines = [
         f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {data.nc} classes",
-        f"Search  {study.num_samples} trials of up to {study.epochs} epochs, {len(study.domains)} hyperparameters, "
-        f"{study.search}, {len(plan.points)} initial points (trial 0: Ultralytics' defaults)",
+        search,
         f"Trial   {plan.model} at {study.fixed['imgsz']} px, {study.concurrent} at a time, "
         f"{resources.cpu_share:.3g} cores and {place} each",
     ]
@@ -117,19 +128,58 @@ def print_result(record: StudyRecord) -> None:
     for line in best_lines(record):
         console.print(line, markup=False)
     if any(trial.unfinished for trial in record.trials):
-        console.print(_go_on(record.folder), markup=False)
+        console.print(f"Go on:   {go_on(record.folder, origin_of(record))}", markup=False)
 
 
-def _go_on(folder: Path) -> str:
-    return f"Go on:   yolotune resume {short(folder)}"
+def print_confirmation(found: Confirmation) -> None:
+    """Prints what fresh seeds say: a row per point, and one honest sentence."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    heads = ("trial", "search", "confirmed", "spread", "to defaults", f"± ({LEVEL:.0%})", "search - confirmed", "seeds")
+    for name in heads:
+        table.add_column(name, justify="right")
+    for point in found.points:
+        name = str(point.trial) if point.trial else "0 (defaults)"
+        differs = (_value(point.difference, "+"), _value(point.uncertainty))
+        seeds = f"{len(point.known)} of {len(point.values)}"
+        numbers = (_value(point.search_value), _value(point.mean), _value(point.spread), *differs)
+        bold = found.best is not None and point.trial == found.best.trial
+        table.add_row(name, *numbers, _value(point.curse, "+"), seeds, style="bold" if bold else None)
+    console.print(table)
+    console.print(found.verdict, markup=False)
+    search = short(found.record.folder.parent)
+    if found.best is not None:
+        console.print(f"{search}/best.yaml holds trial {found.best.trial}, confirmed.", markup=False)
+    if any(trial.unfinished for trial in found.record.trials):
+        console.print(f"Go on:   {go_on(found.record.folder, origin_of(found.record))}", markup=False)
+
+
+def go_on(folder: Path, origin: Origin | None) -> str:
+    """Returns the command line that goes on with the study of a folder."""
+    return origin.command(folder) if origin else f"yolotune resume {short(folder)}"
+
+
+def origin_of(record: StudyRecord) -> Origin | None:
+    """Returns the search that a recorded study was made from, if it is none itself."""
+    said = record.settings.get("origin")
+    return Origin(**said) if said else None
 
 
 def best_lines(record: StudyRecord) -> list[str]:
     """Returns the best point of a study as lines: what it is, against the defaults, and what to type next."""
-    best = record.best
+    best, held = record.chosen, record.confirmed
     if best is None:
         return ["No trial has a value yet."]
-    lines = [f"Best: trial {best.number}, {record.settings['objective']} {best.value:.4f} at epoch {best.best_epoch}."]
+    lines = [
+        f"Best: trial {best.number}, {record.settings['objective']} {_value(best.value)} at epoch {best.best_epoch}."
+    ]
+    if held is not None and held.trial == best.number:
+        seeds = ", ".join(map(str, held.seeds))
+        lines.append(f"Confirmed: mean {held.mean:.4f} over the fresh seeds {seeds}.")
+    elif held is not None:
+        lines.append(
+            f"Not confirmed. Trial {held.trial} is: mean {held.mean:.4f}. yolotune confirm {short(record.folder)}"
+        )
     defaults = record.trials[0].value
     if best.number and defaults is not None and best.value is not None:
         lines.append(f"Ultralytics' defaults (trial 0): {defaults:.4f}, a difference of {best.value - defaults:+.4f}.")
@@ -142,6 +192,10 @@ def best_lines(record: StudyRecord) -> list[str]:
     lines.append(f"Weights: {folder / best.weights.relative_to(record.folder)}")
     lines.append(f"Train:   yolo segment train cfg={folder}/best.yaml data={record.settings['data']}")
     return lines
+
+
+def _value(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.4f}"
 
 
 def short(path: Path) -> Path:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
+#: In the folder of a search: what was found when its best points were trained again.
+CONFIRMED = Path("confirm") / "confirmed.yaml"
 
 
 class Verdict(StrEnum):
@@ -97,6 +99,28 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """The point that was best when the best ones were trained again on fresh seeds.
+
+    Attributes:
+        trial: Of the search.
+        mean: Its objective, over the seeds.
+        seeds: Those it was trained on.
+        search_best: The best value of the search at that time. A trial found later has to beat it: a smaller value was
+            there already when the confirmed point was chosen, and was no reason to choose another.
+    """
+
+    trial: int
+    mean: float
+    seeds: tuple[int, ...]
+    search_best: float
+
+    def beaten_by(self, value: float, mode: str) -> bool:
+        """Whether a search value is reason enough to prefer its trial to the confirmed one."""
+        return better(value, self.search_best, mode)
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study as it stands in the record; what `yolotune.run` returns."""
 
@@ -121,6 +145,35 @@ class StudyRecord:
             if trial.value is not None and better(trial.value, best.value if best else None, self.mode):
                 best = trial
         return best
+
+    @cached_property
+    def confirmed(self) -> Confirmed | None:
+        """The confirmed point, if there is one.
+
+        Raises:
+            UserError: The file that says so is damaged.
+        """
+        path = self.folder / CONFIRMED
+        said = _plain(path).get("best") if path.exists() else None
+        if said is None:
+            return None
+        try:
+            found = Confirmed(said["trial"], said["mean"], tuple(said["seeds"]), said["search_best"])
+        except (KeyError, TypeError) as error:
+            raise fail(str(path), "damaged: it does not say which point is best.", "run the confirm again.") from error
+        return found if any(trial.number == found.trial for trial in self.trials) else None
+
+    @property
+    def chosen(self) -> TrialRecord | None:
+        """The trial whose point best.yaml holds: the confirmed one, unless one found since has a better value."""
+        best, held = self.best, self.confirmed
+        if held is None or (best is not None and best.value is not None and held.beaten_by(best.value, self.mode)):
+            return best
+        return self.trial(held.trial)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Returns a trial that is there."""
+        return next(trial for trial in self.trials if trial.number == number)
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -157,6 +210,7 @@ class Record:
         self._rows: dict[int, list[dict[str, Any]]] = {}
         self._points: dict[int, Point] = {}
         self._best: tuple[int, float] | None = None
+        self._confirmed: Confirmed | None = None
 
     def create(self, settings: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Makes the folder and writes what is known before the first epoch.
@@ -248,12 +302,22 @@ class Record:
         if not better(value, self._best[1] if self._best else None, self._mode):
             return False
         self._best = number, value
-        header = (
-            f"schema {SCHEMA}. Trial {number}, {self._metric} {value:.5f}.\n"
-            "Train with it: yolo segment train cfg=best.yaml data=path/to/data.yaml"
-        )
-        write_yaml(self.folder / "best.yaml", dict(hyperparameters), header)
+        held = self._confirmed
+        if held is not None and not held.beaten_by(value, self._mode):
+            return True  # best so far, and no better than what the confirmed point was chosen from
+        said = [f"schema {SCHEMA}. Trial {number}, {self._metric} {value:.5f}."]
+        if held is not None:
+            said.append(
+                f"Not confirmed. It took the place of trial {held.trial}, confirmed with mean {held.mean:.5f}, "
+                f"because it beats the search value {held.search_best:.5f} known then; run `yolotune confirm` again."
+            )
+        _write_best(self.folder, said, hyperparameters)
         return True
+
+    def keep_confirmed(self, confirmed: Confirmed, hyperparameters: Mapping[str, Any]) -> None:
+        """Rewrites best.yaml with the confirmed point, and keeps it until a trial beats what it was chosen from."""
+        self._confirmed = confirmed
+        write_confirmed_best(self.folder, self._metric, confirmed, hyperparameters)
 
     def rows(self, number: int) -> list[dict[str, Any]]:
         """Returns the epoch reports of a trial so far."""
@@ -276,6 +340,29 @@ class Record:
 
     def ended(self, number: int) -> bool:
         return (trial_folder(self.folder, number) / "verdict.yaml").exists()
+
+
+def write_confirmed_best(folder: Path, metric: str, confirmed: Confirmed, hyperparameters: Mapping[str, Any]) -> None:
+    """Writes best.yaml with a confirmed point.
+
+    Args:
+        folder: Of the search.
+        metric: The objective by the record's name.
+        confirmed: What was confirmed.
+        hyperparameters: Everything `yolo segment train cfg=best.yaml` needs beside `data=`.
+    """
+    seeds = ", ".join(map(str, confirmed.seeds))
+    said = [
+        f"schema {SCHEMA}. Trial {confirmed.trial}.",
+        f"confirmed: mean {metric} {confirmed.mean:.5f} over seeds {seeds}.",
+        f"It stays until a new trial of the search beats {confirmed.search_best:.5f}, the best it had found by then.",
+    ]
+    _write_best(folder, said, hyperparameters)
+
+
+def _write_best(folder: Path, said: list[str], hyperparameters: Mapping[str, Any]) -> None:
+    said.append("Train with it: yolo segment train cfg=best.yaml data=path/to/data.yaml")
+    write_yaml(folder / "best.yaml", dict(hyperparameters), "\n".join(said))
 
 
 def trial_folder(study: Path, number: int) -> Path:

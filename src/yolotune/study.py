@@ -23,7 +23,7 @@ from yolotune.yamlio import parse_yaml, read_yaml
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
 #: What the record adds to study.yaml.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points"})
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 

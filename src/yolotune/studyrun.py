@@ -11,7 +11,7 @@ from yolotune.preflight import redacted
 from yolotune.record import Ending
 from yolotune.session import OUTAGE
 from yolotune.space import Point
-from yolotune.tracking import Tracking, artifact_name, log_files, outage
+from yolotune.tracking import Tracking, artifact_name, link, log_files, outage
 
 
 class NullStudyRun:
@@ -102,7 +102,7 @@ class StudyRun(NullStudyRun):
                 name = artifact_name(tracking.run_id(best_number))
                 best = {"best_trial": best_number, "best_trial_run_id": tracking.run_id(best_number)}
                 run.summary.update({**best, "best_artifact": f"{name}:latest", "value": self._best})
-                _link(run, name, outage(tracking))
+                link(run, name, outage(tracking), "best_artifact_linked")
             if best_yaml is not None and best_yaml.is_file():
                 log_files(run, f"best_config_{tracking.uid}", "config", {"best.yaml": best_yaml})
 
@@ -123,18 +123,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
     columns: list[str | int] = [*dict.fromkeys(name for row in rows for name in row if name not in end), *end]
     data = [[row.get(str(name)) for name in columns] for row in rows]
     return wandb.Table(columns=columns, data=data, allow_mixed_types=True)
-
-
-def _link(run: Any, artifact: str, lost: str | None) -> None:
-    """Makes an artifact an input of the run; only the server can, and only if the artifact reached it."""
-    if run.offline or lost:
-        return
-    import wandb
-
-    try:
-        run.use_artifact(f"{run.entity}/{run.project}/{artifact}:latest")
-    except (wandb.Error, ValueError, TypeError):
-        run.summary["best_artifact_linked"] = False
 
 
 def open_study_run(tracking: Tracking, settings: Mapping[str, Any], mode: str = "max") -> NullStudyRun:

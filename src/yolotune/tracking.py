@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ class Tracking:
         tags: Of every run.
         group: What the runs of the study are grouped by; the study's name if not given.
         job_type: Replaces `trial` and `study`.
+        kind: What its trainings are called: `trial`, or what is done with the points of a search.
+        lineage: Where the points come from, for the config of every run; a trial's run id under `search_run_id` makes
+            its best model an input of the runs.
     """
 
     mode: str
@@ -58,10 +61,22 @@ class Tracking:
     tags: tuple[str, ...] = ()
     group: str | None = None
     job_type: str | None = None
+    kind: str = "trial"
+    lineage: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_environment(
-        cls, mode: str, *, project: str, study: str, uid: str, folder: Path, tags: Sequence[str] = ()
+        cls,
+        mode: str,
+        *,
+        project: str,
+        study: str,
+        uid: str,
+        folder: Path,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+        kind: str = "trial",
+        lineage: Mapping[str, Any] | None = None,
     ) -> Tracking:
         """Returns the tracking of a study, W&B's own variables going before what the study would choose.
 
@@ -74,6 +89,9 @@ class Tracking:
             uid: See above.
             folder: Used without WANDB_DIR.
             tags: Those of WANDB_TAGS are added.
+            group: Used without WANDB_RUN_GROUP.
+            kind: See above.
+            lineage: See above.
         """
         env = os.environ
         users_folder = env.get("WANDB_DIR")
@@ -86,13 +104,15 @@ class Tracking:
             uid=uid,
             folder=Path(users_folder).resolve() / "wandb" if users_folder else folder,
             tags=tuple(dict.fromkeys(tag for tag in all_tags if tag)),
-            group=env.get("WANDB_RUN_GROUP") or None,
+            group=env.get("WANDB_RUN_GROUP") or group,
             job_type=env.get("WANDB_JOB_TYPE") or None,
+            kind=kind,
+            lineage=lineage or {},
         )
 
     def run_id(self, number: int) -> str:
         """Returns the id of a trial's run: the same whenever the trial is continued."""
-        return f"{self.uid}-{number:04d}"
+        return run_id(self.uid, number)
 
     def session(self, run_id: str, name: str, job_type: str, config: Mapping[str, Any]) -> Session:
         """Opens a run of the study."""
@@ -104,7 +124,7 @@ class Tracking:
             "group": (self.group or self.study)[:128],
             "job_type": self.job_type or job_type,
             "tags": list(self.tags),
-            "config": redacted(dict(config)),
+            "config": redacted({**config, **self.lineage}),
         }
         return Session(self.mode, self.folder, init)
 
@@ -121,6 +141,11 @@ def overfitting(row: Mapping[str, Any]) -> dict[str, float]:
         return {}
     gap = round(train - val, 5)
     return {"overfitting/gap": gap, "overfitting/level": LEVELS.index(overfitting_level(gap))}
+
+
+def run_id(uid: str, number: int) -> str:
+    """Returns the id of the run of a trial."""
+    return f"{uid}-{number:04d}"
 
 
 def artifact_name(run_id: str) -> str:
@@ -152,8 +177,12 @@ class TrialRun(NullRun):
         self._id = tracking.run_id(number)
         self._levels: dict[int, str] = {}
         self._epoch = 0
-        self._session = tracking.session(self._id, f"trial-{number:04d}", "trial", config)
+        self._session = tracking.session(self._id, f"{tracking.kind}-{number:04d}", tracking.kind, config)
         self._session.do("defining the axis", lambda run: run.define_metric("*", step_metric="epoch"))
+        source = tracking.lineage.get("search_run_id")
+        if source:
+            name = artifact_name(str(source))
+            self._session.do("linking the model", lambda run: link(run, name, outage(tracking), "search_model_linked"))
 
     @property
     def url(self) -> str | None:  # type: ignore[override]
@@ -226,6 +255,25 @@ def log_files(run: Any, name: str, kind: str, files: Mapping[str, Path]) -> None
     for inside, path in files.items():
         artifact.add_file(str(path), name=inside, skip_cache=True)
     run.log_artifact(artifact, aliases=["best", "latest"] if kind == "model" else ["latest"])
+
+
+def link(run: Any, artifact: str, lost: str | None, said: str) -> None:
+    """Makes an artifact an input of the run; only the server can, and only if the artifact reached it.
+
+    Args:
+        run: The `wandb.Run`.
+        artifact: Its name.
+        lost: Why the server is known to be lost, if it is.
+        said: Key of the run's summary that says so where the server has no such artifact.
+    """
+    if run.offline or lost:
+        return
+    import wandb
+
+    try:
+        run.use_artifact(f"{run.entity}/{run.project}/{artifact}:latest")
+    except (wandb.Error, ValueError, TypeError):
+        run.summary[said] = False
 
 
 def open_trial_run(tracking: Tracking, number: int, point: Point, fixed: Mapping[str, Any], model: str) -> NullRun:

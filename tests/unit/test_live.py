@@ -112,7 +112,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_study(monkeypatch: p
     monkeypatch.setattr("yolotune.progress.plan_lines", lambda plan: [])
     file = Stuck()
     view = LiveView(Console(file=file, width=80, height=24, force_terminal=True, color_system=None, soft_wrap=True))
-    plan: Any = SimpleNamespace(study=Study(data="d.yaml"))
+    plan: Any = SimpleNamespace(study=Study(data="d.yaml"), origin=None)
     view.study_started(Path("study"), plan)
     began = time.monotonic()
     calls = 2000

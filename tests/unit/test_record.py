@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from yolotune.errors import UserError
-from yolotune.record import Ending, Record, Verdict, read_study, trial_folder
+from yolotune.record import Confirmed, Ending, Record, Verdict, read_study, trial_folder
 
 METRIC = "seg_metrics/F1"
 DONE = Ending(Verdict.COMPLETED, "all 3 epochs")
@@ -209,3 +209,18 @@ def test_the_frame_has_a_row_per_epoch(tmp_path: Path) -> None:
     frame = read_study(record.folder).frame()
     assert list(frame.columns[:2]) == ["trial", "epoch"]
     assert frame[["trial", "epoch", METRIC]].values.tolist() == [[0, 1, 0.1], [0, 2, 0.2], [1, 1, 0.3]]
+
+
+def test_a_confirmed_point_gives_way_to_a_trial_that_beats_what_it_was_chosen_from(tmp_path: Path) -> None:
+    record = Record(tmp_path, metric="seg_metrics/F1", mode="max")
+    record.create({}, {})
+    held = Confirmed(trial=3, mean=0.6, seeds=(1, 2), search_best=0.8)
+    record.keep_confirmed(held, {"lr0": 0.003})
+    written = (tmp_path / "best.yaml").read_text()
+    assert "# confirmed: mean seg_metrics/F1 0.60000 over seeds 1, 2." in written and "beats 0.80000" in written
+    assert record.offer_best(5, 0.7, {"lr0": 0.005}), "it is the best so far"
+    assert record.offer_best(6, 0.8, {"lr0": 0.006})
+    assert (tmp_path / "best.yaml").read_text() == written, "but not known to be better than the confirmed one"
+    assert record.offer_best(7, 0.81, {"lr0": 0.007})
+    said = (tmp_path / "best.yaml").read_text()
+    assert "lr0: 0.007" in said and "Not confirmed. It took the place of trial 3, confirmed with mean 0.60000" in said
