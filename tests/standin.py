@@ -71,7 +71,7 @@ class StandInTrainer:
         checkpoint.mark(self._weights, self._epoch)
 
     def _row(self) -> dict[str, Any]:
-        """A curve that saturates the higher, the nearer lr0 is to 0.005; the same numbers for the same point and seed."""
+        """A curve that saturates the higher, the nearer lr0 is to 0.005; the same for the same point and seed."""
         arguments = {**self._job.fixed, **self._point}
         height = math.exp(-abs(math.log(float(arguments["lr0"]) / 0.005)))
         height *= 1 - 0.02 * (int(arguments["seed"]) * 7 % 5)

@@ -105,7 +105,7 @@ class LiveView(Listener):
         self._told.put(self._lines.interrupted)
 
     def report_written(self, path: Path) -> None:
-        self.note(f"Report:  {short(path)}")
+        self._told.put(lambda: self._lines.report_written(path))
 
     def note(self, text: str) -> None:
         self._told.put(lambda: self._lines.note(text))
