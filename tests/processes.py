@@ -13,7 +13,10 @@ from typing import Any
 import psutil
 import yaml
 
-from yolotune.record import read_study
+from yolotune.check import check
+from yolotune.environment import environment
+from yolotune.record import Ending, Record, Verdict, read_study
+from yolotune.study import Study
 
 SETTINGS: dict[str, Any] = {
     "model": "yolo11n-seg.yaml",
@@ -63,6 +66,20 @@ def write_study(folder: Path, data: Path, **changes: Any) -> str:
     path = folder / "wanted.yaml"
     path.write_text(yaml.safe_dump({**SETTINGS, "data": str(data), "project": str(folder), **changes}))
     return str(path)
+
+
+def recorded_search(folder: Path, data: Path, trials: list[tuple[dict[str, Any], float]], **changes: Any) -> Path:
+    """Writes a finished search as a driver leaves it, of points and their values; returns its folder."""
+    study = Study(data=str(data), project=str(folder), num_samples=len(trials), **{**SETTINGS, **changes})
+    plan = check(study)
+    record = Record(study.folder(), metric=study.metric, mode="max")
+    record.create({**study.model_dump(), "model": plan.model, "warm_points": []}, environment(plan))
+    for number, (point, value) in enumerate(trials):
+        record.start(number, point)
+        record.append(number, {"epoch": 1, study.metric: value})
+        record.end(number, Ending(Verdict.COMPLETED, "all"), {})
+        record.offer_best(number, value, plan.hyperparameters(point, {}))
+    return record.folder
 
 
 def epochs_of(folder: Path, number: int) -> list[int]:

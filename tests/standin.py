@@ -57,7 +57,7 @@ class StandInTrainer:
                 return
             if order is Order.STOP:
                 break
-        checkpoint.close(self._weights, self._epoch)
+        checkpoint.close(self._weights, self._epoch, keep_last=self._job.keep_last)
 
     def effective(self) -> dict[str, Any]:
         return {}

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from yolotune.confirmation import Confirmation
     from yolotune.plan import Listener
     from yolotune.record import StudyRecord
+    from yolotune.retraining import Retrained
     from yolotune.study import Study
 
-__all__ = ["Study", "confirm", "read_study", "resume", "run"]
+__all__ = ["Study", "confirm", "read_study", "resume", "retrain", "run"]
 __version__ = "0.1.0"
 
 
@@ -79,6 +80,29 @@ def confirm(
     from yolotune.study import load_study
 
     return confirm(folder, study or load_study(folder, {}), listener, top=top, seeds=seeds)
+
+
+def retrain(
+    folder: Path, study: Study | None = None, listener: Listener | None = None, *, seeds: int = 1, on_all: bool = False
+) -> Retrained:
+    """Trains the final model with the best point of a search, the confirmed one if there is one.
+
+    Args:
+        folder: The study's folder; each retrain is kept in a numbered folder below `retrain/`.
+        study: Its settings with changes: epochs, image size, model, `train`, whose arguments go before the point's.
+        listener: Who is told what happens.
+        seeds: Trainings, each on a seed of its own; the best by its value on the val images is marked.
+        on_all: Train on the val images too; then no score is an honest one.
+
+    Raises:
+        UserError: There is no point to train, or something is wrong with data or arguments.
+        StudyFailed: No training has a value.
+        KeyboardInterrupt: It was stopped; the same call goes on.
+    """
+    from yolotune.retraining import retrain
+    from yolotune.study import load_study
+
+    return retrain(folder, study or load_study(folder, {}), listener, seeds=seeds, on_all=on_all)
 
 
 def __getattr__(name: str) -> Any:

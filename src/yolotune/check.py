@@ -28,12 +28,13 @@ MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
 T = TypeVar("T")
 
 
-def check(study: Study, folder: Path | None = None) -> Plan:
+def check(study: Study, folder: Path | None = None, *, searches: bool = True) -> Plan:
     """Returns what is to be run, or raises everything that is wrong with it.
 
     Args:
         study: The settings.
         folder: Of the study that is to go on; None for a new one.
+        searches: Whether the space is a user's; otherwise nothing but the seed varies.
 
     Raises:
         UserError: All problems at once.
@@ -48,7 +49,7 @@ def check(study: Study, folder: Path | None = None) -> Plan:
             problems.extend(error.problems)
             return None
 
-    problems += check_settings(study)
+    problems += check_settings(study) if searches else check_fixed(study)
     dataset = attempt(lambda: load_dataset(study.data, allow_bad_labels=study.allow_bad_labels))
     model = attempt(lambda: find_model(study.model))
     wandb, warning = preflight(study.wandb)
@@ -81,21 +82,24 @@ def check(study: Study, folder: Path | None = None) -> Plan:
 def check_settings(study: Study) -> list[Problem]:
     """Returns what is wrong with space, fixed arguments and stopping rules, taken by themselves and together."""
     unread = study.parsed[2]
-    problems = [
-        *unread,
-        *spaces.check_space(study.domains, "space"),
-        *spaces.check_names(study.train, "train", searched=False),
-    ]
-    known = spaces.ultralytics_defaults()
-    fixed = {name: value for name, value in study.fixed.items() if name in known}
-    problems += spaces.check_names(study.parsed[1], "space", searched=False)
-    problems += spaces.check_values(fixed, "train")
+    problems = [*unread, *spaces.check_space(study.domains, "space"), *check_fixed(study)]
     for name in sorted(set(study.train) & set(study.space)):
         fix = f"remove {name} from the space (`yolotune init` writes one to edit), or from the fixed arguments."
         problems.append(Problem(name, "is searched and fixed at the same time.", fix))
     if not study.domains:
         problems.append(Problem("space", "nothing varies, so there is nothing to search.", "add a range or a choice."))
     return problems + _combinations(study) + _search(study) + _stopping(study)
+
+
+def check_fixed(study: Study) -> list[Problem]:
+    """Returns what is wrong with the arguments that do not vary."""
+    known = spaces.ultralytics_defaults()
+    fixed = {name: value for name, value in study.fixed.items() if name in known}
+    return [
+        *spaces.check_names(study.train, "train", searched=False),
+        *spaces.check_names(study.parsed[1], "space", searched=False),
+        *spaces.check_values(fixed, "train"),
+    ]
 
 
 def _combinations(study: Study) -> list[Problem]:

@@ -49,10 +49,10 @@ def settle(weights: Path, recorded: int) -> Path | None:
     return last if last.exists() and _epoch_of(weights) == recorded else None
 
 
-def close(weights: Path, recorded: int) -> None:
-    """Leaves best.pt alone: nothing resumes a training that has ended."""
+def close(weights: Path, recorded: int, *, keep_last: bool = False) -> None:
+    """Leaves best.pt alone, unless last.pt is wanted for itself: nothing resumes a training that has ended."""
     settle(weights, recorded)
-    for name in ("last.pt", "epoch"):
+    for name in ("epoch",) if keep_last else ("last.pt", "epoch"):
         (weights / name).unlink(missing_ok=True)
 
 

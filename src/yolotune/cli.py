@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from yolotune.errors import UserError, YolotuneError
-from yolotune.flags import MACHINE, takes_settings, takes_study
+from yolotune.flags import MACHINE, TRAINING, takes_settings, takes_study
 
 if TYPE_CHECKING:
     from yolotune.study import Study
@@ -97,6 +97,29 @@ def confirm(
     with watching() as listener:
         found = yolotune.confirm(folder, study, listener, top=top, seeds=seeds)
     print_confirmation(found)
+
+
+@app.command(context_settings=WORD_SETTINGS)
+@takes_settings(*TRAINING, words=True)
+def retrain(
+    study: Study,
+    folder: Folder,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings, each on a seed of its own; the best is marked.")] = 1,
+    on_all: Annotated[
+        bool, typer.Option("--on-all", help="On train and val images; nothing is left for an honest score.")
+    ] = False,
+) -> None:
+    """Train the final model with the best point, the confirmed one if there is one.
+
+    Example: yolotune retrain runs/tune/study --epochs 600 --seeds 3 cache=disk
+    """
+    import yolotune
+    from yolotune.live import watching
+    from yolotune.progress import print_model
+
+    with watching() as listener:
+        found = yolotune.retrain(folder, study, listener, seeds=seeds, on_all=on_all)
+    print_model(found)
 
 
 @app.command(context_settings=WORD_SETTINGS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.check import check, notes
-from yolotune.continuation import changes
+from yolotune.continuation import changes, read_search
 from yolotune.engine import run
 from yolotune.errors import UserError, fail
 from yolotune.lock import owned
@@ -30,14 +30,10 @@ from yolotune.record import (
     read_study,
     write_confirmed_best,
 )
-from yolotune.space import Point
+from yolotune.space import ANY_SEED, SEEDS, Point
 from yolotune.study import Study
 from yolotune.warmstart import best_trials
 from yolotune.yamlio import write_yaml
-
-#: Every seed that Ultralytics and numpy take, as a distribution.
-ANY_SEED = "randint(0, 4294967296)"
-SEEDS = 2**32
 
 
 @dataclass(frozen=True)
@@ -79,9 +75,7 @@ def confirm(
         StudyFailed: No training has a value.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    search = read_study(folder.resolve())
-    if "origin" in search.settings:
-        raise fail(str(folder), f"a {search.settings['origin']['kind']}, not a search.", "give the search's folder.")
+    search = read_search(folder)
     target = search.folder / CONFIRMED.parent
     with owned(search.folder):  # a search that went on meanwhile would write best.yaml too
         before = read_study(target) if (target / "study.yaml").exists() else None

@@ -31,16 +31,27 @@ def resume(folder: Path, study: Study, listener: Listener | None = None, *, allo
     Raises:
         UserError: Dataset, space or objective are others; the difference is shown.
     """
-    before = read_study(folder.resolve())
-    if "origin" in before.settings:
-        origin = Origin(**before.settings["origin"])
-        what = f"a {origin.kind} of {before.folder.joinpath(origin.search).resolve().name}, not a search."
-        raise fail(str(folder), what, f"go on with it: {origin.command(before.folder)}")
+    before = read_search(folder)
     plan = check(study, before.folder)
     changed = changes(before, plan)
     if changed and not allow_changes:
         raise UserError(changed)
     return run(plan, listener, before)
+
+
+def read_search(folder: Path) -> StudyRecord:
+    """Returns the record of a search.
+
+    Raises:
+        UserError: No study there, or one that trains the points of a search again.
+    """
+    record = read_study(folder.resolve())
+    if "origin" in record.settings:
+        origin = Origin(**record.settings["origin"])
+        search = (record.folder / origin.search).resolve()
+        what = f"a {origin.kind} of {search}, not a search."
+        raise fail(str(folder), what, f"give the search; to go on with this: {origin.command(record.folder)}")
+    return record
 
 
 def changes(before: StudyRecord, plan: Plan, fix: str = ALLOW) -> list[Problem]:
@@ -52,7 +63,7 @@ def changes(before: StudyRecord, plan: Plan, fix: str = ALLOW) -> list[Problem]:
         fix: What the user can do about a change.
     """
     now: dict[str, Any] = {**plan.study.model_dump(), "model": plan.model}
-    recorded = _recorded(before.folder / "environment.json")
+    recorded = began_with(before.folder / "environment.json")
     problems = []
     for name in COMPARED:
         was, wanted = before.settings.get(name), now[name]
@@ -73,7 +84,7 @@ def changes(before: StudyRecord, plan: Plan, fix: str = ALLOW) -> list[Problem]:
     return problems
 
 
-def _recorded(path: Path) -> dict[str, Any]:
+def began_with(path: Path) -> dict[str, Any]:
     """Returns what environment.json says of the dataset and the weights the study began with."""
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,17 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
         instances={split: sum(sample.instances for sample in part) for split, part in usable.items()},
         ignored={split: tuple(s.image for s in part if s.problems) for split, part in present.items()},
         fingerprint=labels.fingerprint(names, root, present),
+    )
+
+
+def with_val_trained(dataset: Dataset) -> Dataset:
+    """Returns the dataset whose training split has the validation split in it too; that stays as it is."""
+    return replace(
+        dataset,
+        train=(*dataset.train, *dataset.val),
+        images={**dataset.images, "train": dataset.images["train"] + dataset.images["val"]},
+        instances={**dataset.instances, "train": dataset.instances["train"] + dataset.instances["val"]},
+        ignored={**dataset.ignored, "train": (*dataset.ignored["train"], *dataset.ignored["val"])},
     )
 
 

@@ -76,6 +76,8 @@ PANELS: dict[str, tuple[Flag, ...]] = {
 MACHINE = (
     "data", "wandb", "concurrent", "address", "gpus", "cpus", "device", "max_failures", "keep_weights",
 )  # fmt: skip
+#: What a final training may change beside.
+TRAINING = (*MACHINE, "model", "epochs", "imgsz", "seed")
 FLAGS = {flag.name: flag for flags in PANELS.values() for flag in flags}
 
 WORDS = Annotated[

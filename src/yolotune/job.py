@@ -45,6 +45,7 @@ class Job:
         device: `cpu` or a CUDA index as the trial's process sees it.
         threads: CPU threads of one trial.
         workers: Data loader processes of one trial; Ultralytics uses none on a CPU.
+        keep_last: Whether last.pt stays beside best.pt when the training has ended.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     workers: int = 0
+    keep_last: bool = False
 
     def arguments(self, point: Point, folder: Path) -> dict[str, Any]:
         """Returns the Ultralytics arguments of one training, in a folder of its own."""

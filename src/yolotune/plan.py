@@ -86,6 +86,7 @@ class Plan:
         notes: What the user should know but need not mend, in words.
         folder: Where it is kept; None leaves that to the settings.
         origin: The search whose points it trains again; None for a search.
+        keep_last: Whether last.pt is kept too.
     """
 
     study: Study
@@ -99,6 +100,7 @@ class Plan:
     notes: list[str]
     folder: Path | None = None
     origin: Origin | None = None
+    keep_last: bool = False
 
     def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
         """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial did."""

@@ -17,6 +17,7 @@ from yolotune.space import Point
 
 if TYPE_CHECKING:
     from yolotune.confirmation import Confirmation
+    from yolotune.retraining import Retrained
 
 STYLES = {
     Verdict.COMPLETED: "green",
@@ -152,6 +153,19 @@ def print_confirmation(found: Confirmation) -> None:
         console.print(f"{search}/best.yaml holds trial {found.best.trial}, confirmed.", markup=False)
     if any(trial.unfinished for trial in found.record.trials):
         console.print(f"Go on:   {go_on(found.record.folder, origin_of(found.record))}", markup=False)
+
+
+def print_model(found: Retrained) -> None:
+    """Prints a final model: how good it is, where it lies, and what to type next."""
+    console = Console(highlight=False, soft_wrap=True)
+    model = short(found.weights)
+    for line in (
+        found.sentence,
+        f"Weights: {model}, with last.pt and model-card.md beside it",
+        f"Predict: yolo segment predict model={model} source=path/to/images",
+        f"Export:  yolo export model={model} format=onnx",
+    ):
+        console.print(line, markup=False)
 
 
 def go_on(folder: Path, origin: Origin | None) -> str:

@@ -51,6 +51,9 @@ RESERVED = {
     "split": "`val:` in data.yaml: the study is judged on the validation split",
     "cfg": "the study file",
 }
+#: How many seeds numpy takes, and with it Ultralytics; and all of them as a distribution.
+SEEDS = 2**32
+ANY_SEED = f"randint(0, {SEEDS})"
 ADAM_FAMILY = frozenset({"adam", "adamw", "adamax", "nadam", "radam"})
 #: Points of a grid at most: they are all listed before the first.
 MAX_GRID = 100_000

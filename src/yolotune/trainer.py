@@ -275,7 +275,7 @@ class TrialTrainer(SegmentationTrainer):
             self.final = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(
                 measured.box, "box_metrics"
             )
-        checkpoint.close(self.wdir, self.epoch + 1)
+        checkpoint.close(self.wdir, self.epoch + 1, keep_last=self.job.keep_last)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()
 

@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from processes import SETTINGS as PROCESS
-from processes import finish, start, wait_for
+from processes import finish, recorded_search, start, wait_for
 from wandb_reader import read_run
-from yolotune.check import check
-from yolotune.environment import environment
-from yolotune.record import Ending, Record, Verdict, read_study
-from yolotune.study import Study
+from yolotune.record import read_study
 from yolotune.yamlio import read_yaml
 
 SETTINGS: dict[str, Any] = {
     "epochs": 6,
-    "num_samples": 4,
     "space": {"lr0": "loguniform(1e-4, 1e-1)", "batch": "choice([4, 6])"},
     "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
     "wandb": "disabled",
@@ -37,17 +32,8 @@ POINTS = [
 
 @pytest.fixture(scope="module")
 def search(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished search, as a driver leaves it: trial 1 is better than the stand-in's defaults, trial 2 less so."""
-    study = Study(data=str(shapes), project=str(tmp_path_factory.mktemp("searched")), **{**PROCESS, **SETTINGS})
-    plan = check(study)
-    record = Record(study.folder(), metric=study.metric, mode="max")
-    record.create({**study.model_dump(), "model": plan.model, "warm_points": []}, environment(plan))
-    for number, (point, value) in enumerate(POINTS):
-        record.start(number, point)
-        record.append(number, {"epoch": 1, study.metric: value})
-        record.end(number, Ending(Verdict.COMPLETED, "all"), {})
-        record.offer_best(number, value, plan.hyperparameters(point, {}))
-    return record.folder
+    """A finished search: trial 1 is better than the stand-in's defaults, trial 2 less so."""
+    return recorded_search(tmp_path_factory.mktemp("searched"), shapes, POINTS, **SETTINGS)
 
 
 def confirm(search: Path, *arguments: str, code: int = 0, **environment: object) -> str:
