@@ -1,6 +1,6 @@
 """Search strategies over recorded trainings: what they spend, and what they lose against training everything.
 
-    python benchmarks/replay.py table benchmarks/tables/NAME.jsonl.gz [--seeds 100 --trials 50 --slots 1 2 8]
+    python benchmarks/replay.py table benchmarks/tables/NAME.jsonl.gz [--seeds 100 --trials 50 --slots 1 2 8 --drop 1 2]
     python benchmarks/replay.py surrogate benchmarks/tables/NAME.jsonl.gz [--seeds 20 --trials 50 --slots 2]
 
 The product's own searcher, ASHA and plateau stopper are called as Ray Tune calls them, over curves as if they trained,
@@ -11,8 +11,10 @@ exact. The points are split in two by a hash; strategies are chosen on one half 
 `surrogate`: for searchers that propose freely. Curves come from `curves.Surrogate`, whose held-out error is printed.
 
 Spent is epochs trained. Delivered is the F1 of the best epoch trained in a study, the F1 of its `best.pt`. Loss is what
-training everything delivers, same seed, minus that. Standard errors are over seeds, that is over draws and orders from
-one pool; they say nothing of another dataset.
+training everything delivers, same seed, minus that; the loss in level compares the points instead: the mean F1 of the
+last epochs of their full trainings, in which one lucky epoch counts less. Standard errors are over seeds, that is over
+draws and orders from one pool; they say nothing of another dataset, and where one point is far ahead of the others, the
+loss says little more than whether that point survives: `--drop` repeats all with the best points left out.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curves import Curve, Surrogate, halves, held_out, lookup, read_table
+from curves import Curve, Surrogate, halves, held_out, level, lookup, read_table
 from policies import Given, Policy
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from yolotune.points import default_point
@@ -114,16 +116,17 @@ class Figures:
 
     ratio: np.ndarray
     loss: np.ndarray
+    lower: np.ndarray
     outcomes: list[Outcome]
 
     def row(self) -> str:
-        """Returns epochs, ratio and loss as cells of a table."""
+        """Returns the cells under `HEAD`."""
         low, high = np.quantile(self.ratio, [0.05, 0.95])
-        epochs = np.mean([outcome.epochs for outcome in self.outcomes])
-        lost = np.mean(self.loss > 0.01)
+        epochs, lost = np.mean([outcome.epochs for outcome in self.outcomes]), np.mean(self.loss > 0.01)
         return (
             f"{epochs:.0f} | {self.ratio.mean():.2f} ± {error(self.ratio):.2f} | {low:.1f} to {high:.1f} "
-            f"| {self.loss.mean():+.4f} ± {error(self.loss):.4f} | {np.max(self.loss):.3f} | {lost:.0%}"
+            f"| {self.loss.mean():+.4f} ± {error(self.loss):.4f} | {np.max(self.loss):.3f} | {lost:.0%} "
+            f"| {self.lower.mean():+.4f} ± {error(self.lower):.4f}"
         )
 
     @property
@@ -131,7 +134,8 @@ class Figures:
         return float(np.mean([outcome.seconds for outcome in self.outcomes]))
 
 
-HEAD = "epochs | ratio, mean ± s.e. | 90 % of studies | loss in F1, mean ± s.e. | worst | above 0.01"
+HEAD = "epochs | ratio, mean ± s.e. | 90 % of studies | loss in F1, mean ± s.e. | worst | above 0.01 | loss in level"
+CELLS = 7
 
 
 def error(values: np.ndarray) -> float:
@@ -148,7 +152,8 @@ def compare(run: Study, strategies: Sequence[Strategy], seeds: int, slots: int) 
         pairs = list(zip(full, outcomes, strict=True))
         ratio = np.array([whole.epochs / spent.epochs for whole, spent in pairs])
         loss = np.array([whole.delivered - spent.delivered for whole, spent in pairs])
-        found[strategy.name] = Figures(ratio, loss, outcomes)
+        lower = np.array([level(whole.best) - level(spent.best) for whole, spent in pairs])
+        found[strategy.name] = Figures(ratio, loss, lower, outcomes)
     return found
 
 
@@ -173,7 +178,7 @@ def report_table(curves: Sequence[Curve], options: argparse.Namespace) -> None:
         print(
             f"\n**Half {title}**: {len(pool)} points, {trials} drawn, {options.seeds} seeds, {options.slots[0]} slot;"
         )
-        print(f"best F1 {', '.join(f'{value:.3f}' for value in best)}\n\n| strategy | {HEAD} |\n|---|{'---:|' * 6}")
+        print(f"best F1 {', '.join(f'{value:.3f}' for value in best)}\n\n| strategy | {HEAD} |\n|---|{'---:|' * CELLS}")
         for name, found in sides[-1][options.slots[0]].items():
             print(f"| {name} | {found.row()} |", flush=True)
     print("\n**By slots**, half reported on: ratio of epochs, loss, seconds of a study\n")
@@ -183,11 +188,39 @@ def report_table(curves: Sequence[Curve], options: argparse.Namespace) -> None:
         cells = (sides[1][slots][strategy.name] for slots in options.slots)
         told = (f" {c.ratio.mean():.2f} | {c.loss.mean():+.4f} | {c.seconds:.0f} |" for c in cells)
         print(f"| {strategy.name} |" + "".join(told))
-    for one, other, what in ((0, 1, "first"), (1, 0, "other, roles exchanged,")):
+    for one, other, what in ((0, 1, "first"), (1, 0, "second (roles exchanged)")):
         name = chosen(sides[one][options.slots[0]])
         there = sides[other][options.slots[0]][name]
-        print(f"\nChosen on the {what} half: {name}; where it was not chosen {there.ratio.mean():.2f}x, ", end="")
+        print(
+            f"\nChosen on the {what} half: {name}. On the half that it was not chosen on: {there.ratio.mean():.2f}x, ",
+            end="",
+        )
         print(f"loss {there.loss.mean():+.4f} ± {error(there.loss):.4f}.")
+
+    if options.drop:
+        report_dropped(pools, options)
+
+
+def report_dropped(pools: Sequence[Sequence[Curve]], options: argparse.Namespace) -> None:
+    """Prints ratio and loss, the mean of both halves, with the best points of each half left out."""
+    print(
+        "\n**Without the best k points of each half**, mean of both halves, 1 slot: ratio, loss in F1, loss in level\n"
+    )
+    print("| strategy |" + "".join(f" k = {k} |" for k in options.drop) + "\n|---|" + "---|" * len(options.drop))
+    cells: dict[str, list[str]] = {strategy.name: [] for strategy in STRATEGIES}
+    for k in options.drop:
+        found = []
+        for pool in pools:
+            left = sorted(pool, key=lambda curve: curve.best)[: len(pool) - k]
+            run = table_study(left, min(options.trials, len(left)))
+            found.append(compare(run, STRATEGIES, options.seeds, 1))
+        for name in cells:
+            ratio, loss, lower = (
+                np.mean([getattr(f[name], what) for f in found]) for what in ("ratio", "loss", "lower")
+            )
+            cells[name].append(f"{ratio:.1f}x {loss:+.3f} {lower:+.3f}")
+    for name, told in cells.items():
+        print(f"| {name} | {' | '.join(told)} |")
 
 
 def report_surrogate(curves: Sequence[Curve], options: argparse.Namespace) -> None:
@@ -203,7 +236,7 @@ def report_surrogate(curves: Sequence[Curve], options: argparse.Namespace) -> No
     strategies = [strategy for strategy in STRATEGIES if strategy.name in options.strategies or not options.strategies]
     for slots in options.slots:
         print(f"{options.trials} trials, {options.seeds} seeds, {slots} slots\n")
-        print(f"| searcher | strategy | delivered F1 | without noise | {HEAD} |\n|---|---|{'---:|' * 8}")
+        print(f"| searcher | strategy | delivered F1 | without noise | {HEAD} |\n|---|---|---|{'---:|' * (CELLS + 2)}")
         for search in ("random", "tpe"):
             run = surrogate_study(surrogate, epochs, options.trials, search)
             for name, found in compare(run, strategies, options.seeds, slots).items():
@@ -219,6 +252,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 8])
+    parser.add_argument("--drop", type=int, nargs="*", default=[], help="table: repeat without the best k points")
     parser.add_argument("--strategies", nargs="*", default=[], help="surrogate: names; all if not given")
     options = parser.parse_args()
     began = time.monotonic()
