@@ -1,0 +1,77 @@
+"""The search strategies that the replay bench compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curves import Source
+from policies import EarlyAsha, Halving, OneByOne, Policy, Searches, best_f1, early
+from yolotune.schedule import Asha, Endings
+from yolotune.study import Study, read_preset
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy by name: settings of a study, and what is done with them.
+
+    Attributes:
+        name: As the table calls it.
+        asha: Settings of `study.asha`; None for none.
+        plateau: Settings of `study.plateau`; None for none.
+        early: Whether rungs compare early signals instead of the best F1 so far.
+        batch: Trials that meet at rungs in synchronous halving; 0 for all of a study, None for asynchronous.
+    """
+
+    name: str
+    asha: Mapping[str, Any] | None = None
+    plateau: Mapping[str, Any] | None = None
+    early: bool = False
+    batch: int | None = None
+
+    def study(self, **given: Any) -> Study:
+        """Returns the study: the default preset with this strategy's rules."""
+        return Study(data="none", asha=self.asha, plateau=self.plateau, **given)
+
+    def policy(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> Policy:
+        if self.batch is None:
+            return OneByOne(study, searcher, endings, source, EarlyAsha if self.early else Asha)
+        score = early if self.early else best_f1
+        return Halving(study, searcher, endings, source, self.batch or study.num_samples, score)
+
+
+def _asha(grace: float, factor: float, rank: str = "best") -> dict[str, Any]:
+    return {"grace_period": grace, "reduction_factor": factor, "brackets": 1, "rank": rank}
+
+
+_GUIDE, _OURS = read_preset("guide"), read_preset("yolo11-seg")
+#: One epoch of the recorded 30.
+FIRST = 1
+
+RUN_ALL = Strategy("run all")
+STRATEGIES = (
+    RUN_ALL,
+    Strategy("guide, to the letter: ASHA 25/2 current, std plateau", _GUIDE["asha"], _GUIDE["plateau"]),
+    Strategy("guide, ASHA scaled: 0.1/2 current, std plateau", _asha(0.1, 2, "current"), _GUIDE["plateau"]),
+    Strategy(
+        "guide, all scaled: the plateau's grace too",
+        _asha(0.1, 2, "current"),
+        {**_GUIDE["plateau"], "grace_period": 10 / 250},
+    ),
+    Strategy("guide's ASHA alone: 0.1/2 current", _asha(0.1, 2, "current")),
+    Strategy("ours: preset yolo11-seg", _OURS["asha"], _OURS["plateau"]),
+    Strategy("ASHA 0.1/2", _asha(0.1, 2)),
+    Strategy("ASHA 0.1/3", _asha(0.1, 3)),
+    Strategy("ASHA 0.1/4", _asha(0.1, 4)),
+    Strategy("ASHA 0.2/3", _asha(0.2, 3)),
+    Strategy("ASHA 1 epoch/3", _asha(FIRST, 3)),
+    Strategy("Ultralytics: ASHA 10 epochs/3 current", _asha(10, 3, "current")),
+    Strategy("halving, batches of 9, 0.1/3", _asha(0.1, 3), batch=9),
+    Strategy("halving, one batch, 0.1/3", _asha(0.1, 3), batch=0),
+    Strategy("early signals: ASHA 0.1/2", _asha(0.1, 2), early=True),
+    Strategy("early signals: ASHA 0.1/3", _asha(0.1, 3), early=True),
+    Strategy("early signals: ASHA 1 epoch/3", _asha(FIRST, 3), early=True),
+    Strategy("early signals: halving, batches of 9, 0.1/3", _asha(0.1, 3), early=True, batch=9),
+    Strategy("early signals: halving, one batch, 0.1/3", _asha(0.1, 3), early=True, batch=0),
+)

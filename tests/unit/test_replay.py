@@ -1,0 +1,186 @@
+"""The replay bench: on tables small enough to work out by hand it spends and delivers exactly that."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curves import F1, TRAIN_F1, Curve, Surrogate, half_of, lookup, read_table
+from policies import Given, Searches, early, mean_rank
+from replay import Outcome, compare, simulate, surrogate_study, table_study
+from strategies import RUN_ALL, STRATEGIES, Strategy
+from yolotune.points import default_point
+from yolotune.schedule import Endings
+from yolotune.search import OptunaSearcher
+from yolotune.space import Point
+from yolotune.study import Study
+
+DEFAULTS = default_point(Study(data="none").domains, 1)[0]
+TWO = {"grace_period": 2, "reduction_factor": 2, "brackets": 1, "rank": "best"}
+#: F1 over 8 epochs. A second per epoch, but 3 for trial 1.
+SLOW_START = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9]
+GOOD = [0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.7]
+EARLY_PEAK = [0.5, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+FLAT = [0.05] * 8
+TABLE = [GOOD, SLOW_START, EARLY_PEAK, FLAT]
+
+
+def curve(number: int, values: list[float], seconds: float = 1.0, loss: float = 1.0, **given: Any) -> Curve:
+    point: Point = {**DEFAULTS, "weight_decay": number / 1e5, **given}
+    rows = (
+        {"epoch": epoch, "seconds": seconds, F1: value, TRAIN_F1: value}
+        | dict.fromkeys(("train/box", "train/seg", "train/cls", "train/dfl"), loss)
+        for epoch, value in enumerate(values, start=1)
+    )
+    return Curve(point, tuple(rows))
+
+
+CURVES = [curve(number, values, 3.0 if number == 1 else 1.0) for number, values in enumerate(TABLE)]
+
+
+def run(strategy: Strategy, slots: int = 1, searcher: Searches | None = None) -> tuple[list[int], Outcome]:
+    """Returns the epochs of each trial, in the table's order, and the outcome."""
+    study = strategy.study(epochs=8, num_samples=len(CURVES))
+    given = searcher or Given([curve.point for curve in CURVES])
+    policy = strategy.policy(study, given, Endings(), lookup(CURVES))
+    outcome = simulate(policy, slots)
+    return [training.epoch for training in policy.trainings], outcome
+
+
+def test_run_all_trains_everything_and_delivers_the_best_epoch() -> None:
+    epochs, outcome = run(RUN_ALL)
+    assert epochs == [8, 8, 8, 8]
+    assert (outcome.epochs, outcome.delivered, outcome.seconds) == (32, 0.9, 8 + 24 + 8 + 8)
+
+
+def test_two_slots_share_the_clock() -> None:
+    """Trial 0 takes 8 s, then 2 and 3 another 16 s, beside trial 1, which takes 24 s."""
+    assert run(RUN_ALL, slots=2)[1].seconds == 24
+
+
+def test_asha_ends_what_is_below_the_median_of_its_rung() -> None:
+    """Rungs 2, 4, 8. At 2: 0.3 alone; 0.1 < 0.3 is cut; 0.5 >= 0.2; 0.05 < 0.3. At 4: 0.5 alone; 0.5 >= 0.5."""
+    epochs, outcome = run(Strategy("asha", TWO))
+    assert epochs == [8, 2, 8, 2]
+    assert (outcome.epochs, outcome.delivered) == (20, 0.8)
+
+
+def test_asha_in_two_slots_decides_by_who_comes_first() -> None:
+    """Trial 0 is at its rungs first; 2 begins at 8 s, long after trial 1 was cut at 6 s and 3 began in its place."""
+    epochs, outcome = run(Strategy("asha", TWO), slots=2)
+    assert epochs == [8, 2, 8, 2]
+    # slot A: trial 0 to 8 s, trial 3 to 10 s; slot B: trial 1 to 6 s, trial 2 to 14 s
+    assert outcome.seconds == 14
+
+
+def test_ranked_by_the_current_value_an_early_peak_is_cut() -> None:
+    epochs, _ = run(Strategy("asha", {**TWO, "rank": "current"}))
+    assert epochs == [8, 2, 4, 2]  # trial 2: 0.4 >= 0.2 at epoch 2, 0.1 < 0.5 at epoch 4
+
+
+def test_the_guides_plateau_rule_ends_what_is_flat() -> None:
+    rule = {"rule": "std", "metric": "train_seg_metrics/F1", "std": 0.01, "num_results": 3, "grace_period": 3}
+    epochs, outcome = run(Strategy("plateau", None, rule))
+    assert epochs == [8, 8, 5, 3]  # trial 2 is flat from epoch 3 on
+    assert outcome.delivered == 0.9
+
+
+def test_halving_resumes_the_best_half_of_a_batch() -> None:
+    """Rungs 2, 4, then 8: of 0.3, 0.1, 0.5, 0.05 trials 2 and 0 go on; of 0.5 and 0.5 the one that led, to the end."""
+    epochs, outcome = run(Strategy("halving", TWO, batch=0))
+    assert epochs == [4, 2, 8, 2]
+    assert (outcome.epochs, outcome.delivered, outcome.seconds) == (16, 0.5, 4 + 3 * 2 + 8 + 2)
+
+
+def test_halving_in_batches_decides_within_each() -> None:
+    """Batches (0, 1) and (2, 3); in each the better goes on to the end, alone."""
+    epochs, outcome = run(Strategy("halving", TWO, batch=2))
+    assert epochs == [8, 2, 8, 2]
+    assert (outcome.epochs, outcome.delivered) == (20, 0.8)
+
+
+def test_halving_waits_for_the_batch_but_not_with_idle_slots() -> None:
+    """Two slots. 0 is at its rung after 2 s and waits for 1, which is there after 6 s; meanwhile 2 and 3 come in."""
+    epochs, outcome = run(Strategy("halving", TWO, batch=2), slots=2)
+    assert epochs == [8, 2, 8, 2]
+    # slot A: 0 to 2 s, 2 to 4 s, 3 to 6 s; then 0 and 2 train their last 6 epochs side by side
+    assert outcome.seconds == 12
+
+
+def test_early_signals_see_the_losses_by_their_gains() -> None:
+    """Equal F1; the second trains at twice the gain, so its loss of 1.5 is the lower one."""
+    peers = [curve(0, FLAT, loss=1.0, box=5.0, cls=0.5), curve(1, FLAT, loss=1.5, box=10.0, cls=1.0)]
+    strategy = Strategy("early", TWO, early=True, batch=0)
+    study = strategy.study(epochs=8, num_samples=2)
+    policy = strategy.policy(study, Given([peer.point for peer in peers]), Endings(), lookup(peers))
+    simulate(policy, 1)
+    assert [training.epoch for training in policy.trainings] == [2, 8]
+    assert early(policy.trainings).tolist() == [0.3, 0.7]  # ranks 0.5, 0, 0, 0, 1 and 0.5, 1, 1, 1, 0
+
+
+def test_early_asha_cuts_by_mean_rank() -> None:
+    """The later trial has the worse F1 and the lower losses: its mean rank is higher, so it goes on."""
+    peers = [curve(0, GOOD, loss=2.0), curve(1, SLOW_START, loss=1.0)]
+    for early_signals, expected in ((False, [8, 2]), (True, [8, 8])):
+        strategy = Strategy("asha", TWO, early=early_signals)
+        study = strategy.study(epochs=8, num_samples=2)
+        policy = strategy.policy(study, Given([peer.point for peer in peers]), Endings(), lookup(peers))
+        simulate(policy, 1)
+        assert [training.epoch for training in policy.trainings] == expected
+
+
+def test_mean_ranks_share_ties() -> None:
+    assert mean_rank([[1, 5], [1, 7], [2, 6]]).tolist() == [0.25, 1.25, 1.5]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("slots", [1, 2])
+def test_with_points_given_the_products_searcher_changes_nothing(strategy: Strategy, slots: int) -> None:
+    points = [curve.point for curve in CURVES]
+    study = strategy.study(epochs=8, num_samples=len(CURVES))
+    searcher = OptunaSearcher(study, points, Endings())
+    assert run(strategy, slots, searcher) == run(strategy, slots)
+    assert all(trial.state.is_finished() for trial in searcher.optuna_study.trials)
+
+
+def test_comparisons_are_paired_by_seed() -> None:
+    halving = Strategy("halving", TWO, batch=2)
+    found = compare(table_study(CURVES, 4), [RUN_ALL, halving], seeds=5, slots=1)
+    assert found["run all"].ratio.tolist() == [1] * 5 and found["run all"].loss.tolist() == [0] * 5
+    assert found["halving"].ratio.tolist() == [32 / 20] * 5
+    assert all(loss == pytest.approx(0) or loss == pytest.approx(0.1) for loss in found["halving"].loss)
+
+
+def test_a_table_is_read_with_slept_epochs_capped(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl.gz"
+    rows = [dict(row) for row in CURVES[0].rows]
+    rows[3]["seconds"] = 1575.0
+    with gzip.open(path, "wt") as file:
+        told = {"number": 0, "point": CURVES[0].point, "epochs": rows}
+        file.write(json.dumps({"epochs": 8}) + "\n" + json.dumps(told) + "\n")
+    (read,) = read_table(path)[1]
+    assert read.point == CURVES[0].point and read.best == 0.8
+    assert [row["seconds"] for row in read.rows] == [1, 1, 1, 3, 1, 1, 1, 1]
+    assert half_of(read.point) == half_of(dict(reversed(read.point.items())))
+
+
+def test_the_surrogate_gives_back_what_it_was_fitted_to_and_the_searcher_runs_on_it() -> None:
+    """Curves that rise as lr0 does; noise-free, so level is monotonic and residuals are small."""
+    draw = np.random.default_rng(0)
+    curves = []
+    for number in range(40):
+        share = float(draw.uniform())
+        values = [share * epoch / 8 for epoch in range(1, 9)]
+        curves.append(curve(number, values, lr0=1e-5 * 2000**share))
+    surrogate = Surrogate(curves, Study(data="none").domains)
+    assert surrogate.heaviest[0][0] == "lr0"
+    assert surrogate.level({**DEFAULTS, "lr0": 1e-2}) > surrogate.level({**DEFAULTS, "lr0": 1e-4}) + 0.2
+    source = surrogate.source(3)
+    assert source(DEFAULTS) == source(DEFAULTS)
+    outcome = surrogate_study(surrogate, 8, trials=6, search="tpe")(RUN_ALL, 0, 2)
+    assert outcome.epochs == 48 and 0 < outcome.delivered <= 1
