@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.check import check
-from yolotune.continuation import changes, read_search, began_with
+from yolotune.continuation import began_with, changes, read_search
 from yolotune.dataset import with_val_trained
 from yolotune.engine import run
 from yolotune.errors import fail
