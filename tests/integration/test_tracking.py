@@ -378,6 +378,24 @@ def test_an_online_run_arrives_at_the_server_number_by_number(
     assert (sync_line(online), outage(online)) == (None, None)
 
 
+def test_a_model_that_the_server_does_not_have_costs_its_link_and_nothing_else(
+    serve: Callable[[str], Server], tracking: Tracking, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve("ok")
+    lineage = {"search_uid": "feed", "search_run_id": "feed-0007"}
+    online = replace(tracking, mode="online", kind="retrain", lineage=lineage)
+    run = open_trial_run(online, 0, POINT, FIXED, "m")
+    run.log_epoch(report(1))
+    run.finish(Ending(Verdict.COMPLETED, ""), 1, 0.1, {}, tmp_path / "none.pt", tmp_path / "none")
+
+    assert any("artifact" in name.lower() for name in server.get("/seen")["operations"]), "it was asked for"
+    (folder,) = online.folder.glob("run-*-0a1b2c3d-0000")
+    seen = read_run(folder)
+    assert seen.summary["search_model_linked"] is False and seen.rows() == expected([report(1)])
+    assert (seen.job_type, seen.exit_code) == ("retrain", 0)
+    assert lineage.items() <= seen.config.items() and not warnings(caplog)
+
+
 @pytest.mark.parametrize("behaviour", ["hang", "500", "dies"])
 def test_a_server_lost_during_a_trial_costs_bounded_time_and_no_data(
     serve: Callable[[str], Server],
