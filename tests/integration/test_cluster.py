@@ -181,6 +181,7 @@ def test_a_preempted_node_is_not_counted_as_a_failure(nodes: Nodes, shapes: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("nodes", [0.05], indirect=True)
 def test_two_hundred_trials_survive_a_killer_of_everything(
     nodes: Nodes, shapes: Path, tmp_path: Path, figure: Any
