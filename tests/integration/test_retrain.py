@@ -38,7 +38,7 @@ def search(shapes: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_retrain_that_was_killed_goes_on_and_the_next_one_is_another(search: Path) -> None:
+def test_a_retrain_that_was_killed_goes_on(search: Path) -> None:
     words = ["retrain", "study", "--seeds", "2", "--epochs", "12", "lr0=0.004", "--seed", "5"]
     driver = start(search.parent, *words, stand_in=True, STANDIN_EPOCH_S=0.3)
     folder = search / "retrain" / "1"
@@ -60,16 +60,15 @@ def test_a_retrain_that_was_killed_goes_on_and_the_next_one_is_another(search: P
     assert best is not None and f"Seed {best.point['seed']}: " in said and "The best of 2 seeds" in said
     assert (folder / "weights" / "best.pt").read_bytes() == (best.weights).read_bytes()
     assert "yolo segment predict model=study/retrain/1/weights/best.pt source=" in said
-    finish(start(search.parent, "retrain", "study", "--epochs", "1", stand_in=True))
-    assert (search / "retrain" / "2" / "weights" / "model-card.md").exists()
 
 
 def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_no_honest_score(search: Path) -> None:
     from ultralytics import YOLO
 
+    (search / "retrain" / "1").mkdir(parents=True)  # an earlier one
     study = load_study(search, {"epochs": 2, "wandb": "offline"})
     found = yolotune.retrain(search, study, on_all=True)
-    assert found.weights == search / "retrain" / "1" / "weights" / "best.pt" and SEEN in found.sentence
+    assert found.weights == search / "retrain" / "2" / "weights" / "best.pt" and SEEN in found.sentence
     assert set(YOLO(found.weights).names.values()) == set(YOLO(found.weights.with_name("last.pt")).names.values())
     known, _ = read_index(found.record.folder / "data" / "labels-train.npz")
     assert len(known) == 12 + 6, "train and val"
