@@ -28,7 +28,7 @@ from typing import Any
 from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
 from yolotune.job import Job, Order, isolate
 from yolotune.points import default_point
-from yolotune.record import write_json
+from yolotune.recorder import write_json
 from yolotune.space import Choice, Domain, Point, RandInt, parse_space
 from yolotune.yamlio import parse_yaml
 

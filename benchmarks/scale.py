@@ -21,7 +21,8 @@ from typing import Any
 from yolotune.callbacks import RecordKeeper, StudyStopper
 from yolotune.plan import Listener, Plan, Resources
 from yolotune.points import default_point
-from yolotune.record import Ending, Record, Verdict, read_study
+from yolotune.record import Ending, Verdict, read_study
+from yolotune.recorder import Record
 from yolotune.schedule import Asha, Endings
 from yolotune.search import OptunaSearcher
 from yolotune.stop import Stop
@@ -41,7 +42,7 @@ def row(number: int, epoch: int) -> dict[str, Any]:
 
 def write_record(record: Record, study: Study, trials: int) -> None:
     """A study of many ended trials, half of them pruned at the first rung; written without waiting for the disk."""
-    import yolotune.record as room
+    import yolotune.recorder as room
 
     room.os.fsync = lambda descriptor: None  # type: ignore[assignment]
     record.create(study.model_dump(), {})
@@ -71,7 +72,7 @@ def measure(trials: int) -> str:
     from os import fsync
 
     write_record(record, study, trials)
-    import yolotune.record as room
+    import yolotune.recorder as room
 
     room.os.fsync = fsync  # type: ignore[assignment]
     began = time.perf_counter()

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from yolotune.live import Picture
 from yolotune.plan import Listener
-from yolotune.record import Ending, Record, Verdict, read_study
+from yolotune.record import Ending, Verdict, read_study
+from yolotune.recorder import Record
 from yolotune.status import Tally, summarize
 from yolotune.study import Study
 

@@ -15,7 +15,8 @@ import yaml
 
 from yolotune.check import check
 from yolotune.environment import environment
-from yolotune.record import Ending, Record, Verdict, read_study
+from yolotune.record import Ending, Verdict, read_study
+from yolotune.recorder import Record
 from yolotune.study import Study
 
 SETTINGS: dict[str, Any] = {

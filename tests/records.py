@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolotune.record import Ending, Record, Verdict
+from yolotune.record import Ending, Verdict
+from yolotune.recorder import Record
 from yolotune.rungs import Halving
 from yolotune.space import Choice, Point, RandInt, Uniform
 from yolotune.study import Study

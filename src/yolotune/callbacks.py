@@ -13,7 +13,8 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from yolotune.plan import Listener, Plan
-from yolotune.record import Ending, Record, TrialRecord, Verdict, trial_folder
+from yolotune.record import Ending, TrialRecord, Verdict, trial_folder
+from yolotune.recorder import Record
 from yolotune.retention import drop_weights
 from yolotune.schedule import Endings, PlateauStopper
 from yolotune.search import ending_of

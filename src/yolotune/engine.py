@@ -20,7 +20,8 @@ from yolotune.errors import StudyFailed
 from yolotune.job import Job
 from yolotune.lock import owned
 from yolotune.plan import Listener, Plan, Resources
-from yolotune.record import Record, StudyRecord, TrialRecord, read_study, trial_folder
+from yolotune.record import StudyRecord, TrialRecord, read_study, trial_folder
+from yolotune.recorder import Record
 from yolotune.stop import Stop
 from yolotune.studyrun import NullStudyRun, open_study_run
 from yolotune.tracking import Tracking, outage, run_id, sync_line

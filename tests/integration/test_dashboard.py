@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from yolotune.record import Ending, Record, Verdict
+from yolotune.record import Ending, Verdict
+from yolotune.recorder import Record
 from yolotune.study import Study
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yolotune
-from yolotune.record import Ending, Record, Verdict
+from yolotune.record import Ending, Verdict
+from yolotune.recorder import Record
 from yolotune.study import Study, load_study
 
 SETTINGS: dict[str, Any] = {

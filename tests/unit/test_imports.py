@@ -49,6 +49,7 @@ HOUSE = (
     "datayaml",
     "labels",
     "job",
+    "recorder",
     "record",
     "preflight rungs",
     "study",

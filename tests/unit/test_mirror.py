@@ -13,7 +13,8 @@ from yolotune import mirror
 from yolotune.dashboard import update
 from yolotune.errors import UserError
 from yolotune.lock import owned
-from yolotune.record import Ending, Record, StudyRecord, Verdict, read_study
+from yolotune.record import Ending, StudyRecord, Verdict, read_study
+from yolotune.recorder import Record
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher
 from yolotune.study import Study

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from yolotune.errors import UserError
-from yolotune.record import Confirmed, Ending, Record, Verdict, read_study, trial_folder
+from yolotune.record import Confirmed, Ending, Verdict, read_study, trial_folder
+from yolotune.recorder import Record
 
 METRIC = "seg_metrics/F1"
 DONE = Ending(Verdict.COMPLETED, "all 3 epochs")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from yolotune.lock import Holder, holder, owned
-from yolotune.record import Ending, Record, Verdict, read_study
+from yolotune.record import Ending, Verdict, read_study
+from yolotune.recorder import Record
 from yolotune.space import Choice, Uniform
 from yolotune.status import Best, Tally, document, expected_left, planned_trials, summarize
 

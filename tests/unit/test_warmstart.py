@@ -10,7 +10,8 @@ import pytest
 
 from yolotune.check import check
 from yolotune.errors import UserError
-from yolotune.record import Ending, Record, Verdict, read_study
+from yolotune.record import Ending, Verdict, read_study
+from yolotune.recorder import Record
 from yolotune.shapes import make_shapes
 from yolotune.space import Point
 from yolotune.study import Study, load_study
