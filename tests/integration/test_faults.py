@@ -121,7 +121,8 @@ def test_ctrl_c_twice_ends_at_once_and_the_study_can_go_on(shapes: Path, tmp_pat
     gone, alive = psutil.wait_procs(ours, timeout=20)
     assert not alive and gone
     finish(start(tmp_path, "resume", str(folder), stand_in=True))
-    assert read_study(folder).verdicts == {"completed": 2}
+    verdicts = read_study(folder).verdicts
+    assert sum(verdicts.values()) == 2 and set(verdicts) <= {"completed", "pruned"}, verdicts
 
 
 def test_out_of_memory_is_a_verdict_and_not_tried_again(shapes: Path, tmp_path: Path) -> None:
