@@ -136,17 +136,17 @@ def print_confirmation(found: Confirmation) -> None:
     """Prints what fresh seeds say: a row per point, and one honest sentence."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    heads = ("trial", "search", "confirmed", "spread", "to defaults", f"± ({LEVEL:.0%})", "search - confirmed", "seeds")
+    heads = ("trial", "search", "confirmed", "spread", "to defaults", f"± ({LEVEL:.0%})", "curse", "seeds")
     for name in heads:
         table.add_column(name, justify="right")
     for point in found.points:
-        name = str(point.trial) if point.trial else "0 (defaults)"
         differs = (_value(point.difference, "+"), _value(point.uncertainty))
         seeds = f"{len(point.known)} of {len(point.values)}"
         numbers = (_value(point.search_value), _value(point.mean), _value(point.spread), *differs)
         bold = found.best is not None and point.trial == found.best.trial
-        table.add_row(name, *numbers, _value(point.curse, "+"), seeds, style="bold" if bold else None)
+        table.add_row(str(point.trial), *numbers, _value(point.curse, "+"), seeds, style="bold" if bold else None)
     console.print(table)
+    console.print("Trial 0 is Ultralytics' defaults. Curse: what the search promised beyond the confirmed mean.")
     console.print(found.verdict, markup=False)
     search = short(found.record.folder.parent)
     if found.best is not None:
