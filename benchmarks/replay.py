@@ -169,6 +169,7 @@ def report_table(curves: Sequence[Curve], options: argparse.Namespace) -> None:
     print(
         f"{len(curves)} curves of {len(curves[0].rows)} epochs; {len(pools[0])} to choose on, {len(pools[1])} to report"
     )
+    print(f"noise of one late epoch {late_noise(curves):.3f}")
     sides = []
     for pool, title in zip(pools, ("chosen on", "reported on"), strict=True):
         trials = min(options.trials, len(pool))
