@@ -222,6 +222,12 @@ def level(curve: Curve) -> float:
     return float(np.mean([row[F1] for row in curve.rows[-LAST:]]))
 
 
+def late_noise(curves: Iterable[Curve]) -> float:
+    """Returns how much F1 varies from one late epoch to the next: standard deviation, median of those that learned."""
+    tails = (np.diff([row[F1] for row in curve.rows[-2 * LAST :]]) for curve in curves if curve.best > 0.25)
+    return float(np.median([tail.std() / math.sqrt(2) for tail in tails]))
+
+
 def held_out(curves: Sequence[Curve], space: Space, folds: int = 10) -> tuple[float, float, float]:
     """Returns how well the surrogate foretells final levels: R², rank correlation, the latter within the better half.
 

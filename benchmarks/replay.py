@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curves import Curve, Surrogate, halves, held_out, level, lookup, read_table
+from curves import Curve, Surrogate, halves, held_out, late_noise, level, lookup, read_table
 from policies import Given, Policy
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from yolotune.points import default_point
@@ -169,6 +169,7 @@ def report_table(curves: Sequence[Curve], options: argparse.Namespace) -> None:
     print(
         f"{len(curves)} curves of {len(curves[0].rows)} epochs; {len(pools[0])} to choose on, {len(pools[1])} to report"
     )
+    print(f"noise of one late epoch {late_noise(curves):.3f}")
     sides = []
     for pool, title in zip(pools, ("chosen on", "reported on"), strict=True):
         trials = min(options.trials, len(pool))
@@ -236,7 +237,7 @@ def report_surrogate(curves: Sequence[Curve], options: argparse.Namespace) -> No
     strategies = [strategy for strategy in STRATEGIES if strategy.name in options.strategies or not options.strategies]
     for slots in options.slots:
         print(f"{options.trials} trials, {options.seeds} seeds, {slots} slots\n")
-        print(f"| searcher | strategy | delivered F1 | without noise | {HEAD} |\n|---|---|---|{'---:|' * (CELLS + 2)}")
+        print(f"| searcher | strategy | delivered F1 | without noise | {HEAD} |\n|---|---|{'---:|' * (CELLS + 2)}")
         for search in ("random", "tpe"):
             run = surrogate_study(surrogate, epochs, options.trials, search)
             for name, found in compare(run, strategies, options.seeds, slots).items():
