@@ -191,6 +191,12 @@ class SuccessiveHalving:
         for batch in range(math.ceil(self._total / self._size)):
             yield from (meeting for meeting in self.meetings(batch) if meeting.scores)
 
+    def open_rungs(self) -> list[Meeting]:
+        """Returns the rung at which each batch that has begun waits for somebody."""
+        begun = {number // self._size for number in self._courses}
+        last = (self.meetings(batch)[-1:] for batch in sorted(begun - self._over))
+        return [meeting for found in last for meeting in found if meeting.missing]
+
     def meetings(self, batch: int) -> list[Meeting]:
         """Returns the rungs of a batch up to the first at which somebody is missing."""
         members: Sequence[int] = self._members(batch)
