@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["PYTHONPATH"] = os.pathsep.join(  # where Ray's workers find stand-ins
     [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background, and so in all we start
 isolate()  # before any test module imports Ultralytics
 
 
