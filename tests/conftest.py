@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["PYTHONPATH"] = os.pathsep.join(  # where Ray's workers find stand-ins
     [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background, and so in all we start
 isolate()  # before any test module imports Ultralytics
 
 
@@ -47,16 +49,14 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     return make_job(shapes, tmp_path_factory.mktemp("job"))
 
 
-FIGURES = pytest.StashKey[list[str]]()
-
-
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str, float], None]:
     """Notes a measured figure; all are printed at the end, and docs/reliability.md quotes them."""
-    noted = request.config.stash.setdefault(FIGURES, [])
-    return lambda name, value: noted.append(f"{name}: {value:.3g}  ({request.node.name})")
+    return lambda name, value: record_property("figure", f"{name}: {value:.3g}")
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash.get(FIGURES, []):
-        terminalreporter.write_line(f"figure  {line}")
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for kind, said in report.user_properties if report.when == "call" else ():
+            if kind == "figure":
+                terminalreporter.write_line(f"figure  {said}  ({report.nodeid.split('::')[-1]})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -31,6 +32,9 @@ SETTINGS: dict[str, Any] = {
     "asha": None,
     "plateau": None,
 }
+
+
+WORKERS = ("ray::Trial", "ray::StandIn", "ray::ResourceTrainable")
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
@@ -88,18 +92,19 @@ def epochs_of(folder: Path, number: int) -> list[int]:
     return [row["epoch"] for row in record.trials[number].epochs] if number < len(record.trials) else []
 
 
-def trial_process(driver: int) -> psutil.Process | None:
-    """Returns the worker that trains below a driver; Ray names it after the class.
+def trial_process(driver: int | None = None) -> psutil.Process | None:
+    """Returns a worker that trains.
 
-    What a worker forks off bears its name until it executes something else, so a worker's child does not count.
+    Ray names it after the class between two steps, and after the class it is wrapped in during one. What a worker forks
+    off bears its name until it executes something else; only the worker itself is a child of raylet.
+
+    Args:
+        driver: Process of the driver that the worker is below; None for any.
     """
-    named = {
-        process.pid: process
-        for process in psutil.process_iter(["cmdline"])
-        if " ".join(process.info["cmdline"] or []).startswith(("ray::Trial", "ray::StandIn"))
-    }
-    for process in named.values():
-        above = [parent.pid for parent in process.parents()]
-        if driver in above and not named.keys() & set(above):
-            return process
+    for process in psutil.process_iter(["cmdline"]):
+        if " ".join(process.info["cmdline"] or []).startswith(WORKERS):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                above = process.parents()
+                if above[0].name() == "raylet" and (driver is None or driver in [parent.pid for parent in above]):
+                    return process
     return None

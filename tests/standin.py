@@ -1,16 +1,19 @@
 """A trial that trains nothing: the engine, the record and every rule are the real ones, an epoch is one number.
 
 `python tests/standin.py run study.yaml` is the whole command line with it. STANDIN_EPOCH_S is the length of an epoch in
-seconds; STANDIN_FILL a size in bytes for last.pt; STANDIN_OOM an epoch after which the memory is full.
+seconds; STANDIN_FILL a size in bytes for last.pt; STANDIN_OOM an epoch after which the memory is full; STANDIN_JUDGED a
+file that gets a line for every report that ASHA judges, in the order in which it does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import math
 import os
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,8 @@ import ray
 from yolotune import checkpoint
 from yolotune.job import Job, Order
 from yolotune.record import Ending, Verdict
+from yolotune.rungs import Cut
+from yolotune.schedule import Asha
 from yolotune.space import Point
 from yolotune.trial import Trial
 
@@ -94,10 +99,31 @@ class StandIn(Trial):
         return StandInTrainer(self._job, self._point, self._folder, on_epoch, resume)
 
 
+class JudgedAsha(Asha):
+    """`schedule.Asha` that writes down what it judges; what a resume reads back from the record was judged before."""
+
+    rebuilding = False
+
+    def rebuild(self, trials: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> None:
+        self.rebuilding = True
+        super().rebuild(trials)
+        self.rebuilding = False
+
+    def judge(self, number: int, epoch: int, value: Any) -> Cut | None:
+        new = epoch > self._epoch.get(number, 0)
+        cut = super().judge(number, epoch, value)
+        if new and not self.rebuilding:
+            with open(os.environ["STANDIN_JUDGED"], "a", encoding="utf-8") as file:
+                file.write(json.dumps([number, epoch, value, cut is not None]) + "\n")
+        return cut
+
+
 def main() -> None:
     """The command line, with stand-ins for trials."""
-    from yolotune import cli, engine
+    from yolotune import cli, engine, schedule
 
+    if "STANDIN_JUDGED" in os.environ:
+        schedule.Asha = JudgedAsha  # type: ignore[misc]
     engine.run = functools.partial(engine.run, trainable=StandIn)  # type: ignore[assignment]
     cli.main()
 

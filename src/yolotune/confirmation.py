@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from yolotune.arguments import ANY_SEED, SEEDS
 from yolotune.check import check, notes
 from yolotune.continuation import changes, read_search
 from yolotune.engine import run
@@ -22,7 +23,7 @@ from yolotune.paired import LEVEL, Compared, best_of, compare, verdict
 from yolotune.plan import Listener, Origin, Plan, hyperparameters
 from yolotune.record import CONFIRMED, FINISHED, SCHEMA, Confirmed, StudyRecord, TrialRecord, read_study
 from yolotune.recorder import write_confirmed_best
-from yolotune.space import ANY_SEED, SEEDS, Point
+from yolotune.space import Point
 from yolotune.study import Study
 from yolotune.warmstart import best_trials
 from yolotune.yamlio import write_yaml

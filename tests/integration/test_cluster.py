@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -15,8 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from processes import finish, start, wait_for, write_study
+from processes import finish, start, trial_process, wait_for, write_study
 from yolotune.record import StudyRecord, Verdict, read_study
+from yolotune.rungs import Halving
+from yolotune.study import load_study
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,
@@ -194,29 +197,30 @@ def test_two_hundred_trials_survive_a_killer_of_everything(
     folder = tmp_path / "study"
     command = ("run", wanted, "--resume", "--address", nodes.address)
     kills = {"trial": 0, "node": 0, "driver": 0}
-    memory: list[int] = []
-    driver = start(tmp_path, *command, stand_in=True)
+    lives: list[list[int]] = [[]]  # memory of the driver, second by second, from start to kill
+    judged = tmp_path / "judged.jsonl"
+    driver = start(tmp_path, *command, stand_in=True, STANDIN_JUDGED=judged)
     began = time.monotonic()
     while driver.poll() is None or driver.returncode == -signal.SIGKILL:
         assert time.monotonic() - began < 3000, "it does not come to an end"
         if driver.poll() is not None:
             driver.communicate()
-            driver = start(tmp_path, *command, stand_in=True)
-            memory.clear()
+            driver = start(tmp_path, *command, stand_in=True, STANDIN_JUDGED=judged)
+            lives.append([])
         time.sleep(1)
         if driver.poll() is None and (folder / "study.yaml").exists():
-            memory.append(psutil.Process(driver.pid).memory_info().rss)
+            lives[-1].append(psutil.Process(driver.pid).memory_info().rss)
         roll = chance.random()
-        if roll < 0.03:
-            worker = trial_process_anywhere()
+        if roll < 0.1:
+            worker = trial_process()
             if worker is not None:
                 worker.kill()
                 kills["trial"] += 1
-        elif roll < 0.04:
+        elif roll < 0.12:
             nodes.kill(nodes.workers.pop(0))
             nodes.workers.append(nodes.add())
             kills["node"] += 1
-        elif roll < 0.045:
+        elif roll < 0.135:
             driver.kill()
             kills["driver"] += 1
     finish(driver)
@@ -225,15 +229,31 @@ def test_two_hundred_trials_survive_a_killer_of_everything(
     assert {str(trial.verdict) for trial in record.trials} <= {str(Verdict.COMPLETED), str(Verdict.PRUNED)}
     points = {tuple(sorted(trial.point.items())) for trial in record.trials}
     assert len(points) == count
+    assert_undisturbed(record, judged)
+    figure("soak: minutes", (time.monotonic() - began) / 60)
     for name, number in kills.items():
         figure(f"soak: kills of a {name}", number)
-    settled = memory[len(memory) // 5 :]
+    longest = max(lives, key=len)
+    settled = longest[len(longest) // 5 :]
     figure("soak: growth of the driver's memory, %", 100 * (settled[-1] / settled[0] - 1))
     assert settled[-1] < 1.1 * settled[0]
 
 
-def trial_process_anywhere() -> psutil.Process | None:
-    for process in psutil.process_iter(["cmdline"]):
-        if " ".join(process.info["cmdline"] or []).startswith("ray::StandIn"):
-            return process
-    return None
+def assert_undisturbed(record: StudyRecord, judged: Path) -> None:
+    """ASHA that is fed the same reports in the same order, in one piece, decides as the killed drivers did.
+
+    A report that a driver judged and did not live to write down is trained and judged again: that time counts.
+    """
+    reports = {}
+    for line in judged.read_text().splitlines():
+        number, epoch, value, cut = json.loads(line)
+        reports.pop((number, epoch), None)
+        reports[number, epoch] = value, cut
+    whole = Halving(load_study(record.folder, {}))
+    for (number, epoch), (value, cut) in reports.items():
+        assert (whole.judge(number, epoch, value) is not None) == cut, f"trial {number}, epoch {epoch}"
+    for trial in record.trials:
+        own = {epoch: said for (number, epoch), said in reports.items() if number == trial.number}
+        assert [own[epoch][0] for epoch in sorted(own)] == [row[record.metric] for row in trial.epochs]
+        cuts = [epoch for epoch, (_, cut) in own.items() if cut and epoch < 9]  # at the last one it has ended by itself
+        assert cuts == ([len(trial.epochs)] if trial.verdict is Verdict.PRUNED else [])

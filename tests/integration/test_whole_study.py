@@ -145,6 +145,7 @@ def test_best_prints_what_a_script_can_read(ended: tuple[StudyRecord, Told]) -> 
         "trial": record.best.number,
         "value": record.best.value,
         "point": record.best.point,
+        "confirmed": None,
     }
 
 

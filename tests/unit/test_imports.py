@@ -54,7 +54,8 @@ HOUSE = (
     "record",
     "preflight rungs",
     "study",
-    "points distributions",
+    "points",
+    "arguments distributions",
     "space",
     "metrics paired",
     "yamlio",
@@ -64,7 +65,17 @@ HOUSE = (
 LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in rooms.split()}
 
 #: Rooms whose functions may load torch and Ultralytics.
-TORCH_INSIDE = {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources", "report.predict"}
+TORCH_INSIDE = {
+    "dataset",
+    "labels",
+    "arguments",
+    "check",
+    "weights",
+    "environment",
+    "trial",
+    "resources",
+    "report.predict",
+}
 
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
