@@ -145,8 +145,8 @@ def forecast(study: Study, model: str, wandb: str) -> int:
 
     An ended trial keeps its curves and best.pt, if its weights are kept at all; W&B's offline runs hold both again.
     A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record yet; a
-    paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only when those before
-    are waiting for trials that train.
+    paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only when
+    those before are waiting for trials that train.
     """
     size = size_of(model)
     kept = study.weights_kept
