@@ -202,9 +202,7 @@ def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
     paused = (2 * RESUMABLE + STATE) * 10_000_000
     assert needed(scheduler="halving") == needed() + 8 * paused, "a batch of 9, one of them running"
     assert needed(scheduler="halving", concurrent=2) == needed(concurrent=2) + 16 * paused
-    assert needed(scheduler="halving", concurrent=8) == needed(concurrent=8) + 42 * paused, (
-        "50 trials are all there are"
-    )
+    assert needed(scheduler="halving", concurrent=8) == needed(concurrent=8) + 42 * paused, "50 at most"
     assert needed(wandb="offline") == needed() + 50 * (10_000_000 + CURVES)
 
 
