@@ -65,11 +65,11 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("reduction_factor", float, "At each rung the best 1/factor go on. (2)", "asha.reduction_factor"),
         Flag("brackets", int, "Brackets of ASHA. (1)", "asha.brackets"),
         Flag("no_asha", bool, "No early stopping against other trials.", "asha"),
-        Flag("plateau_metric", str, "What is watched. (train_seg_metrics/F1)", "plateau.metric"),
+        Flag("plateau_metric", str, "End trials that have converged in this. (no rule)", "plateau.metric"),
         Flag("plateau_std", float, "The guide's rule: stop below this standard deviation.", "plateau.std"),
-        Flag("plateau_num_results", int, "Window in epochs. (5)", "plateau.num_results"),
+        Flag("plateau_num_results", int, "Its window in epochs. (5)", "plateau.num_results"),
         Flag("plateau_grace_period", float, "Epochs before it may stop a trial. (0.1)", "plateau.grace_period"),
-        Flag("no_plateau", bool, "No early stopping of converged trials.", "plateau"),
+        Flag("no_plateau", bool, "No early stopping of converged trials. (the default)", "plateau"),
     ),
 }
 #: What may differ between a study and trainings of its points: where they run, and who is told.

@@ -272,7 +272,7 @@ def test_the_default_rule_keeps_98_percent_of_the_f1_of_healthy_curves(tau: int)
 
 
 def test_a_watched_metric_that_never_arrives_is_an_error() -> None:
-    stopper = PlateauStopper(Study(data="d.yaml"), Endings())
+    stopper = PlateauStopper(Study(data="d.yaml", plateau={"rule": "patience"}), Endings())
     with pytest.raises(StudyFailed, match="no trial reports train_seg_metrics/F1"):
         stopper("id", {"config": {"number": 0}, "report": {"epoch": 1, F1: 0.5}})
 
