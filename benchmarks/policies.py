@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from curves import F1, GAINS, Curve, Row, Source
+from curves import F1, Curve, Row, Source
 from yolotune.record import Ending, Verdict
 from yolotune.schedule import Asha, Endings, PlateauStopper
+from yolotune.signals import losses, scores
 from yolotune.space import Point
 from yolotune.study import Study
 
@@ -103,11 +104,9 @@ class Policy:
 class OneByOne(Policy):
     """Each trial trains until it is done, or ASHA or the plateau stopper ends it: what Ray Tune and yolotune do."""
 
-    def __init__(
-        self, study: Study, searcher: Searches, endings: Endings, source: Source, asha: type[Asha] = Asha
-    ) -> None:
+    def __init__(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> None:
         super().__init__(study, searcher, endings, source)
-        self._asha = asha(study, endings) if study.asha else None
+        self._asha = Asha(study, endings) if study.asha else None
         self._plateau = PlateauStopper(study, endings) if study.plateau else None
 
     def goes_on(self, training: Training) -> bool:
@@ -135,60 +134,10 @@ def best_f1(peers: Sequence[Training]) -> np.ndarray:
     return np.array([peer.best for peer in peers])
 
 
-def signals(rows: Sequence[Row], point: Point) -> list[float]:
-    """Returns what foretells a training's end early, higher is better: best F1, training losses by their own gains."""
-    losses = (rows[-1][loss] / (float(point[gain]) if gain else 1.0) for loss, gain in GAINS.items())
-    return [max(row[F1] for row in rows), *(-loss for loss in losses)]
-
-
-def mean_rank(values: Sequence[Sequence[float]]) -> np.ndarray:
-    """Returns each row's mean rank over the columns, from 0 for the lowest; ties share their mean rank."""
-    table = np.array(values)
-    below = (table[:, None, :] > table[None, :, :]).sum(axis=1)
-    ties = (table[:, None, :] == table[None, :, :]).sum(axis=1) - 1
-    return np.asarray((below + ties / 2).mean(axis=1))
-
-
 def early(peers: Sequence[Training]) -> np.ndarray:
-    """Scores by early signals: the mean rank of best F1 so far and of the four training losses, each by its gain.
-
-    Ru et al., "Speedy Performance Estimation for Neural Architecture Search", NeurIPS 2021: early training losses rank
-    better than early validation scores.
-    """
-    return mean_rank([signals(peer.rows, peer.curve.point) for peer in peers])
-
-
-class EarlyAsha(Asha):
-    """ASHA whose rungs compare early signals: at each decision all who stood at the rung are ranked anew."""
-
-    def __init__(self, study: Study, endings: Endings) -> None:
-        super().__init__(study, endings)
-        self._rows: dict[int, list[Row]] = {}
-        self._signals: dict[int, dict[int, list[float]]] = {}
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number, epoch = int(trial.config["number"]), int(result["epoch"])
-        rows = self._rows.setdefault(number, [])
-        rows.append(result["report"])
-        rungs = self.bracket_of(number)
-        reached = (m for m in rungs.milestones if epoch >= m and number not in rungs.recorded[m])
-        milestone = next(reached, None)
-        if milestone is None:
-            return "CONTINUE"
-        seen = self._signals.setdefault(milestone, {})
-        seen[number] = signals(rows, trial.config["point"])
-        scores = dict(zip(seen, mean_rank(list(seen.values())).tolist(), strict=True))
-        own = scores.pop(number)
-        rungs.recorded[milestone] = scores
-        cut = rungs.judge(number, epoch, own)
-        if cut is None:
-            return "CONTINUE"
-        reason = f"rung at epoch {milestone}: mean rank {cut.score:.1f} was below {cut.cutoff:.1f}"
-        self._endings[number] = Ending(Verdict.PRUNED, reason)
-        return "STOP"
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Leaves the rungs alone: all that a full trial reached are filled already."""
+    """Scores by early signals, as `rank: signals` does: best F1 so far and training losses."""
+    standings = {peer.number: (peer.best, *losses(peer.rows[-1], peer.curve.point)) for peer in peers}
+    return np.array(list(scores(standings).values()))
 
 
 @dataclass
@@ -216,11 +165,11 @@ class Halving(Policy):
         endings: Endings,
         source: Source,
         batch: int,
-        score: Score = best_f1,
     ) -> None:
         super().__init__(study, searcher, endings, source)
         assert study.asha is not None
-        self._size, self._score, self._factor = batch, score, study.asha.reduction_factor
+        self._score: Score = early if study.asha.rank == "signals" else best_f1
+        self._size, self._factor = batch, study.asha.reduction_factor
         rungs, at = [], float(study.grace_period)
         while at < study.epochs:
             rungs.append(round(at))

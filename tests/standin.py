@@ -24,6 +24,7 @@ from yolotune.job import Job, Order
 from yolotune.record import Ending, Verdict
 from yolotune.rungs import Cut
 from yolotune.schedule import Asha
+from yolotune.signals import Standing
 from yolotune.space import Point
 from yolotune.trial import Trial
 
@@ -99,14 +100,14 @@ class JudgedAsha(Asha):
 
     rebuilding = False
 
-    def rebuild(self, trials: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> None:
+    def rebuild(self, trials: Iterable[tuple[int, Point, Sequence[Mapping[str, Any]]]]) -> None:
         self.rebuilding = True
         super().rebuild(trials)
         self.rebuilding = False
 
-    def judge(self, number: int, epoch: int, value: Any) -> Cut | None:
+    def judge(self, number: int, epoch: int, value: Any, early: Standing = ()) -> Cut | None:
         new = epoch > self._epoch.get(number, 0)
-        cut = super().judge(number, epoch, value)
+        cut = super().judge(number, epoch, value, early)
         if new and not self.rebuilding:
             with open(os.environ["STANDIN_JUDGED"], "a", encoding="utf-8") as file:
                 file.write(json.dumps([number, epoch, value, cut is not None]) + "\n")

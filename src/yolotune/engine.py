@@ -204,7 +204,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     scheduler = FIFOScheduler()
     if study.asha:
         scheduler = Asha(study, endings)
-        scheduler.rebuild((trial.number, trial.epochs) for trial in work.recorded)
+        scheduler.rebuild((trial.number, trial.point, trial.epochs) for trial in work.recorded)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_parameters(
         stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder

@@ -96,7 +96,8 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     rules = []
     if study.asha:
-        rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}")
+        rungs = f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}"
+        rules.append(f"{rungs}, by early signals" if study.asha.rank == "signals" else rungs)
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
     lines.append(f"W&B     {plan.wandb}")

@@ -44,7 +44,9 @@ class Asha(_Strict):
     grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
     reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
     brackets: int = Field(1, ge=1, description="Brackets; trials are spread over them at random.")
-    rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
+    rank: Literal["best", "current", "signals"] = Field(
+        "best", description="What a rung compares: best F1 so far; the last; or the best and the training losses."
+    )
 
 
 class Plateau(_Strict):

@@ -52,6 +52,7 @@ HOUSE = (
     "recorder",
     "record",
     "preflight rungs",
+    "signals",
     "study",
     "points",
     "arguments distributions",
