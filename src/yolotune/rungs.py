@@ -133,14 +133,12 @@ class Halving:
 
     def reason(self, cut: Cut) -> str:
         """Returns in words why a trial is cut."""
-        value = f"{self._metric} {abs(cut.value):.4f}"
+        what = f"rung at epoch {cut.milestone}: {self._metric} {abs(cut.value):.4f}"
         if cut.by_signals:
-            what = f"{value} and the training losses ranked it {cut.score:.2f} (0 worst, 1 best), below"
-            return f"rung at epoch {cut.milestone}: {what} the cut-off {cut.cutoff:.2f} of {cut.peers} trials"
+            what += f" and the training losses ranked it {cut.score:.2f} (0 worst, 1 best),"
+            return f"{what} below the cut-off {cut.cutoff:.2f} of {cut.peers} trials"
         side = "below" if self._sign > 0 else "above"
-        return (
-            f"rung at epoch {cut.milestone}: {value} was {side} the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials"
-        )
+        return f"{what} was {side} the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials"
 
     def rebuild(self, trials: Iterable[tuple[int, Point, Sequence[Mapping[str, Any]]]]) -> None:
         """Fills the rungs from points and recorded epoch reports, trial by trial in the order they ran."""

@@ -40,7 +40,7 @@ def losses(row: Mapping[str, Any], point: Mapping[str, Any]) -> Standing:
 
 
 def all_have(standings: Mapping[int, Standing]) -> bool:
-    """Returns whether all trials of a rung have signals beside their objective, so that they can be compared by them."""
+    """Returns whether all trials of a rung have signals to be compared by, beside their objective."""
     return min(map(len, standings.values()), default=0) > 1
 
 
