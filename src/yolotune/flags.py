@@ -64,7 +64,7 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("grace_period", float, "Epochs before the first rung; below 1 a share. (0.1)", "asha.grace_period"),
         Flag("reduction_factor", float, "At each rung the best 1/factor go on. (2)", "asha.reduction_factor"),
         Flag("brackets", int, "Brackets of ASHA. (1)", "asha.brackets"),
-        Flag("rank", str, "What rungs compare: best (F1 so far), current, signals (and losses). (best)", "asha.rank"),
+        Flag("rank", str, "What rungs compare: signals (best F1, losses), best or current. (signals)", "asha.rank"),
         Flag("no_asha", bool, "No early stopping against other trials.", "asha"),
         Flag("plateau_metric", str, "End trials that have converged in this. (no rule)", "plateau.metric"),
         Flag("plateau_std", float, "The guide's rule: stop below this standard deviation.", "plateau.std"),
