@@ -30,12 +30,16 @@ class Strategy:
 
     def study(self, **given: Any) -> Study:
         """Returns the study: the default preset with this strategy's rules."""
-        return Study(data="none", asha=self.asha, plateau=self.plateau, **given)
+        study = Study(data="none", asha=self.asha, plateau=self.plateau, **given)
+        if self.batch is None:
+            return study
+        asha = {**(self.asha or {}), "batch": self.batch or study.num_samples}
+        return Study(data="none", scheduler="halving", asha=asha, plateau=self.plateau, **given)
 
     def policy(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> Policy:
         if self.batch is None:
             return OneByOne(study, searcher, endings, source)
-        return Halving(study, searcher, endings, source, self.batch or study.num_samples)
+        return Halving(study, searcher, endings, source)
 
 
 def _asha(grace: float, factor: float, rank: str = "best") -> dict[str, Any]:

@@ -161,6 +161,10 @@ def _stopping(study: Study) -> list[Problem]:
     if study.asha and study.grace_period > study.epochs:
         what = f"the first rung at epoch {study.grace_period} comes after the last of {study.epochs} epochs."
         problems.append(Problem("asha.grace_period", what, "lower it, or leave ASHA out with --no-asha."))
+    elif study.scheduler == "halving" and study.asha:
+        if study.asha.brackets > 1:
+            what = f"{study.asha.brackets} brackets, and halving has none."
+            problems.append(Problem("asha.brackets", what, "leave it out, or use --scheduler asha."))
     elif study.asha:
         rungs = int(math.log(study.max_t / study.grace_period) / math.log(study.asha.reduction_factor) + 1)
         if study.asha.brackets > rungs:
