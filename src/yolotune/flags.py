@@ -62,7 +62,7 @@ PANELS: dict[str, tuple[Flag, ...]] = {
     ),
     "Early stopping": (
         Flag("scheduler", str, "asha, halving (in batches, trials pause and resume) or none. (asha)"),
-        Flag("grace_period", float, "Epochs before the first rung; below 1 a share. (0.1)", "asha.grace_period"),
+        Flag("grace_period", float, "Before the first rung; below 1 a share. (0.15, halving 0.1)", "asha.grace_period"),
         Flag("reduction_factor", float, "The best 1/factor of a rung go on. (2, halving 3)", "asha.reduction_factor"),
         Flag("brackets", int, "Brackets of ASHA. (1)", "asha.brackets"),
         Flag("rank", str, "What rungs compare: signals (best F1, losses), best or current. (signals)", "asha.rank"),
