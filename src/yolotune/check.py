@@ -14,6 +14,7 @@ from typing import TypeVar
 from yolotune import arguments
 from yolotune.cluster import Node, address_of, survey
 from yolotune.dataset import Dataset, load_dataset
+from yolotune.earlystop import epochs_of
 from yolotune.errors import Problem, UserError
 from yolotune.job import isolate
 from yolotune.plan import Plan
@@ -21,7 +22,7 @@ from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.resources import check_storage, existing, forecast, share_out
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
-from yolotune.study import PRESETS, Study, epochs_of
+from yolotune.study import PRESETS, Study
 from yolotune.warmstart import Here, warm_points
 from yolotune.weights import find_model
 

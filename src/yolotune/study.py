@@ -13,9 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from yolotune import metrics, space
+from yolotune.earlystop import Asha, Plateau, Strict, epochs_of
 from yolotune.errors import Problem, UserError, did_you_mean, fail
 from yolotune.space import Point, Space
 from yolotune.yamlio import parse_yaml, read_yaml
@@ -28,44 +29,7 @@ RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", 
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
 
-def epochs_of(amount: float, epochs: int) -> int:
-    """Returns a number of epochs, at least 1, from a count (1 or more) or a share of `epochs` (below 1)."""
-    return max(1, round(amount * epochs)) if amount < 1 else round(amount)
-
-
-class _Strict(BaseModel):
-    # `device: 0` and `name: 5` are numbers to YAML and words to us
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
-
-
-class Asha(_Strict):
-    """Asynchronous successive halving (Li et al., MLSys 2020): the numbers of Ray's `ASHAScheduler`."""
-
-    grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
-    reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
-    brackets: int = Field(1, ge=1, description="Brackets; trials are spread over them at random.")
-    rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
-
-
-class Plateau(_Strict):
-    """When a trial has converged. `patience` watches a smoothed running best; `std` is the guide's rule."""
-
-    rule: Literal["patience", "std"] = "patience"
-    metric: str = Field("train_seg_metrics/F1", description="What is watched, any metric that trials report.")
-    num_results: int = Field(5, ge=1, description="Window in epochs: of the smoothing, or of the standard deviation.")
-    grace_period: float = Field(0.1, gt=0, description="Epochs before a trial may be stopped; below 1 a share.")
-    patience: float = Field(0.3, gt=0, description="`patience`: epochs without a new best; below 1 a share.")
-    min_delta: float = Field(0.002, ge=0, description="`patience`: smaller gains do not count.")
-    min_value: float = Field(0.1, description="`patience`: a trial whose smoothed value never passed it is not judged.")
-    std: float = Field(0.01, gt=0, description="`std`: stop below this standard deviation over the window.")
-
-    @field_validator("metric")
-    @classmethod
-    def _reported(cls, name: str) -> str:
-        return metrics.checked(name, "plateau.metric")
-
-
-class Study(_Strict):
+class Study(Strict):
     """One search over one dataset, in one folder.
 
     Example:
