@@ -1,13 +1,15 @@
 """The study file: everything a study is told, in one model, from a preset, a YAML file, flags or Python.
 
 Later wins: preset, then study file, then flags. `train`, `asha` and `plateau` are merged key by key; `space` and
-`points` are taken whole, so that what is written is what is searched.
+`points` are taken whole, so that what is written is what is searched. `effort` and a `budget` in epochs choose numbers
+that are not given in the same place; what was given before them makes way.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -16,15 +18,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from yolotune import metrics, space
+from yolotune.budget import Budget
 from yolotune.earlystop import Asha, Plateau, Strict, epochs_of
+from yolotune.effort import CHOICES, Effort, grace_period
 from yolotune.errors import Problem, UserError, did_you_mean, fail
+from yolotune.forecast import Forecast, Rules, forecast, trials_for
 from yolotune.space import Point, Space
 from yolotune.yamlio import parse_yaml, read_yaml
 
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
-#: What the record adds to study.yaml.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin"})
+#: What the record adds to study.yaml, and what it said before there was `budget`.
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin", "time_budget"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -46,6 +51,8 @@ class Study(Strict):
     preset: Literal["yolo11-seg", "guide", "none"] = Field("yolo11-seg", description="Where the rest comes from.")
     epochs: int = Field(250, ge=1, description="Epochs of a trial that nothing stops.")
     imgsz: int = Field(640, ge=32, description="Image size in pixels.")
+    effort: Effort | None = Field(None, description="Chooses grace, factor and number of trials.")
+    budget: str | None = Field(None, description="Ends the study in good order: 2000 (epochs), 8h, 90m or 30s.")
     num_samples: int = Field(50, ge=1, description="Number of trials, initial points included.")
     concurrent: int = Field(1, ge=1, description="Trials that train at the same time.")
     gpus: float | None = Field(None, ge=0, description="GPUs for the study; all that are seen if not given.")
@@ -63,7 +70,6 @@ class Study(Strict):
         "auto", description="W&B: auto is online where a key is there and the server answers, else offline."
     )
     max_failures: int = Field(2, ge=0, description="Restarts of a trial whose process or node died.")
-    time_budget: str | float | None = Field(None, description="Ends the study in good order: 8h, 90m, 30s, or hours.")
     search: Literal["tpe", "random", "grid"] = Field("tpe", description="Optuna's sampler.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
@@ -90,6 +96,27 @@ class Study(Strict):
             read_preset(name if name in PRESETS else PRESETS[0]), given
         )  # a wrong name is one mistake, not many
 
+    @model_validator(mode="after")
+    def _choose(self) -> Study:
+        """Fills in what effort and budget choose."""
+        given, chosen = self.model_fields_set, self.__dict__  # the front door is locked: a study is frozen
+        if self.effort is not None:
+            if self.preset == "guide":
+                what = f"is {self.effort}, and preset guide means the guide's own numbers."
+                raise fail("effort", what, "leave one of them out.")
+            trials, _, factor = CHOICES[self.effort]
+            if "num_samples" not in given:
+                chosen["num_samples"] = trials
+            rungs = self.asha if "asha" in given else Asha.model_validate({})
+            if rungs is not None:
+                numbers = {"grace_period": grace_period(self.effort, self.epochs), "reduction_factor": factor}
+                update = {name: value for name, value in numbers.items() if name not in rungs.model_fields_set}
+                chosen["asha"] = rungs.model_copy(update=update)
+        epochs = self.ceiling.epochs
+        if epochs is not None and "num_samples" not in given:
+            chosen["num_samples"] = trials_for(epochs, lambda trials: self.forecast(trials).expected)
+        return self
+
     @field_validator("name")
     @classmethod
     def _folder_name(cls, name: str) -> str:
@@ -111,11 +138,11 @@ class Study(Strict):
             raise ValueError("all, best or a number such as top-5 is expected")
         return given
 
-    @field_validator("time_budget")
+    @field_validator("budget")
     @classmethod
-    def _duration(cls, given: str | float | None) -> str | float | None:
-        if given is not None and not re.fullmatch(r"\d+(\.\d+)?\s*[hms]?", str(given)):
-            raise ValueError("A time such as 8h, 90m or 30s is expected; a plain number means hours")
+    def _budget(cls, given: str | None) -> str | None:
+        if given is not None:
+            Budget.parse(given)
         return given
 
     @field_validator("space", mode="before")
@@ -142,12 +169,17 @@ class Study(Strict):
         return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
 
     @property
-    def time_budget_s(self) -> float | None:
-        """The time of the study in seconds."""
-        if self.time_budget is None:
-            return None
-        number, unit = re.fullmatch(r"([\d.]+)\s*([hms]?)", str(self.time_budget)).groups()  # type: ignore[union-attr]
-        return float(number) * {"h": 3600, "": 3600, "m": 60, "s": 1}[unit]
+    def ceiling(self) -> Budget:
+        """What the study may cost at most; nothing is said where there is no budget."""
+        return Budget() if self.budget is None else Budget.parse(self.budget)
+
+    def forecast(self, trials: int | None = None) -> Forecast:
+        """Returns what the study is expected to cost, with so many trials or the number it has."""
+        rules = Rules(epochs=self.epochs, learns=self.search not in ("random", "grid"))
+        if self.asha:
+            factor, brackets = self.asha.reduction_factor, self.asha.brackets
+            rules = replace(rules, grace=self.grace_period, factor=factor, brackets=brackets)
+        return forecast(rules, self.num_samples if trials is None else trials)
 
     @property
     def weights_kept(self) -> int | None:
@@ -201,6 +233,7 @@ class Study(Strict):
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `below` overridden by `above`, as the top of this page says."""
+    below = _without_chosen(below, above)
     merged = {**below, **above}
     for key in MERGED:
         if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
@@ -212,6 +245,25 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
             replaced = above["space"].keys() - above.get("train", {}).keys()
             merged["train"] = {name: value for name, value in merged["train"].items() if name not in replaced}
     return merged
+
+
+def _without_chosen(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns settings without those that an effort, a budget or the preset `guide` given above them chooses anew."""
+    gone = {"effort"} if above.get("preset") == "guide" else set()
+    if above.get("effort") is not None or _in_epochs(above.get("budget")):
+        gone.add("num_samples")
+    left = {key: value for key, value in below.items() if key not in gone}
+    if above.get("effort") is not None and "asha" in left:
+        rungs = left.pop("asha") or {}
+        left["asha"] = {name: rungs[name] for name in rungs if name not in ("grace_period", "reduction_factor")}
+    return left
+
+
+def _in_epochs(budget: Any) -> bool:
+    try:
+        return budget is not None and Budget.parse(str(budget)).epochs is not None
+    except ValueError:
+        return False  # which the study itself refuses
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -238,12 +290,21 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
         read = read_yaml(path / "study.yaml", whole=True) if recorded else read_yaml(path)
         if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
             raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
-        written = {key: value for key, value in read.items() if not (recorded and key in RECORD_KEYS)}
+        written = _settings(read) if recorded else read
     given = merge(_with_space(written), _with_space(flags))
     for key in ("asha", "plateau"):
         if given.get(key) is False:
             given[key] = None
     return Study(**given)
+
+
+def recorded_study(settings: Mapping[str, Any]) -> Study:
+    """Returns the settings of a study from what its study.yaml says."""
+    return Study(**_settings(settings))
+
+
+def _settings(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in recorded.items() if key not in RECORD_KEYS}
 
 
 def _with_space(given: Mapping[str, Any]) -> Mapping[str, Any]:
