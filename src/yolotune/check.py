@@ -18,13 +18,14 @@ from yolotune.earlystop import epochs_of
 from yolotune.errors import Problem, UserError
 from yolotune.forecast import trials_for
 from yolotune.job import isolate
+from yolotune.layers import PRESETS
 from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.resources import check_storage, existing, forecast, share_out
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.status import planned_trials
-from yolotune.study import PRESETS, Study
+from yolotune.study import Study
 from yolotune.warmstart import Here, warm_points
 from yolotune.weights import find_model
 
@@ -168,6 +169,10 @@ def _stopping(study: Study) -> list[Problem]:
     if study.asha and study.grace_period > study.epochs:
         what = f"the first rung at epoch {study.grace_period} comes after the last of {study.epochs} epochs."
         problems.append(Problem("asha.grace_period", what, "lower it, or leave ASHA out with --no-asha."))
+    elif study.scheduler == "halving" and study.asha:
+        if study.asha.brackets > 1:
+            what = f"{study.asha.brackets} brackets, and halving has none."
+            problems.append(Problem("asha.brackets", what, "leave it out, or use --scheduler asha."))
     elif study.asha:
         rungs = int(math.log(study.max_t / study.grace_period) / math.log(study.asha.reduction_factor) + 1)
         if study.asha.brackets > rungs:

@@ -22,12 +22,16 @@ class Strict(BaseModel):
 
 
 class Asha(Strict):
-    """Asynchronous successive halving (Li et al., MLSys 2020): the numbers of Ray's `ASHAScheduler`."""
+    """The rungs at which trials are compared: the numbers of Ray's `ASHAScheduler`, and the batch of `halving`.
+
+    `reduction_factor` is 3 under `scheduler: halving`, unless it is given.
+    """
 
     grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
     reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
-    brackets: int = Field(1, ge=1, description="Brackets; trials are spread over them at random.")
+    brackets: int = Field(1, ge=1, description="`asha`: brackets; trials are spread over them at random.")
     rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
+    batch: int = Field(9, ge=2, description="`halving`: trials that are compared with each other.")
 
 
 class Plateau(Strict):

@@ -15,38 +15,56 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Effort = Literal["quick", "balanced", "thorough"]
+Scheduler = Literal["asha", "halving", "none"]
 
 #: No trial is judged before so many epochs, however short a training is.
 LEAST_GRACE = 3
+#: The factor of `scheduler: halving` where none is given: batches of 9 leave 3, then 1.
+HALVING_FACTOR = 3.0
 
 
 class Choice(NamedTuple):
     """What an effort chooses.
 
     Attributes:
+        scheduler: By name.
         trials: How many, unless a budget in epochs says it.
         grace: Epochs before the first rung, as a share of a training.
-        factor: At each rung the best 1/factor go on.
+        factor: At each rung the best 1/factor go on, unless trials are halved in batches.
     """
 
+    scheduler: Scheduler
     trials: int
     grace: float
     factor: float
 
 
 CHOICES: dict[Effort, Choice] = {
-    "quick": Choice(trials=20, grace=0.1, factor=3.0),
-    "balanced": Choice(trials=50, grace=0.1, factor=2.0),  # the guide's numbers
-    "thorough": Choice(trials=100, grace=0.1, factor=2.0),
+    "quick": Choice("asha", trials=20, grace=0.1, factor=3.0),
+    "balanced": Choice("asha", trials=50, grace=0.1, factor=2.0),  # the guide's numbers
+    "thorough": Choice("asha", trials=100, grace=0.1, factor=2.0),
 }
 
 
-def grace_period(effort: Effort, epochs: int) -> float:
-    """Returns the grace period that an effort chooses: a share of the epochs, or a count of them where that is short.
+def scheduler_of(effort: Effort | None) -> Scheduler:
+    """Returns the scheduler that an effort chooses; without one it is the guide's."""
+    return CHOICES[effort].scheduler if effort else "asha"
+
+
+def rung_numbers(effort: Effort | None, scheduler: Scheduler, epochs: int) -> dict[str, float]:
+    """Returns the numbers of `asha` that are chosen where they are not given.
 
     Args:
-        effort: By name.
+        effort: None for a study without one, which keeps the defaults of its settings.
+        scheduler: The one that is used, chosen or given.
         epochs: Of a trial that nothing stops.
     """
-    share = CHOICES[effort].grace
-    return share if share * epochs >= LEAST_GRACE else min(LEAST_GRACE, epochs)
+    numbers: dict[str, float] = {}
+    if effort is not None:
+        choice = CHOICES[effort]
+        enough = choice.grace * epochs >= LEAST_GRACE
+        numbers["grace_period"] = choice.grace if enough else min(LEAST_GRACE, epochs)
+        numbers["reduction_factor"] = choice.factor
+    if scheduler == "halving":
+        numbers["reduction_factor"] = HALVING_FACTOR
+    return numbers

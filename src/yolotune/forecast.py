@@ -3,10 +3,10 @@
 Plain arithmetic on settings. It knows the rungs and nothing else: trials that fail, and those that the plateau rule
 ends, cost less than is said here.
 
-For ASHA it takes trials as exchangeable, with scores drawn anew at each rung. A rung lets its first comer pass; the
-next one, with n scores recorded, passes where it is above their percentile `q = 1 - 1/factor`, which for uniform
-scores has the probability `(n - q (n - 1)) / (n + 1)`: a half for factor 2, whatever n. A searcher that learns
-proposes better points than those recorded before, and more of them pass: `LEARNING`.
+Halving in batches costs what it costs. For ASHA trials are taken as exchangeable, with scores drawn anew at each rung.
+A rung lets its first comer pass; the next one, with n scores recorded, passes where it is above their percentile
+`q = 1 - 1/factor`, which for uniform scores has the probability `(n - q (n - 1)) / (n + 1)`: a half for factor 2,
+whatever n. A searcher that learns proposes better points than those recorded before, and more of them pass: `LEARNING`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Rules:
         grace: Epochs before the first rung; None where no rung cuts.
         factor: At each rung the best 1/factor go on.
         brackets: Of ASHA.
+        batch: Trials that halving compares with each other; None for ASHA.
         learns: Whether the searcher learns from the trials.
     """
 
@@ -42,13 +43,15 @@ class Rules:
     grace: int | None = None
     factor: float = 2.0
     brackets: int = 1
+    batch: int | None = None
     learns: bool = False
 
     def rungs(self, bracket: int = 0) -> tuple[int, ...]:
         """Returns the epochs at which a bracket cuts, ascending: none at the last epoch, where a trial ends anyway."""
         if self.grace is None:
             return ()
-        milestones = Rungs.of(self.grace, self.epochs + 1, self.factor, bracket).milestones
+        end = self.epochs + (self.batch is None)  # as `schedule.Asha` and `halving.SuccessiveHalving` have it
+        milestones = Rungs.of(self.grace, end, self.factor, bracket).milestones
         return tuple(sorted({epoch for epoch in milestones if epoch < self.epochs}))
 
 
@@ -85,6 +88,8 @@ def forecast(rules: Rules, trials: int) -> Forecast:
         rules: The settings.
         trials: 0 or more.
     """
+    if rules.batch is not None:
+        return _halved(rules, trials, rules.batch)
     ladders = [rules.rungs(bracket) for bracket in range(rules.brackets)]
     shares = [trials * odds for odds in bracket_odds([len(rungs) for rungs in ladders])]
     learned = LEARNING * max(0.0, 1 - STARTUP / trials) if rules.learns and trials else 0.0
@@ -101,6 +106,22 @@ def forecast(rules: Rules, trials: int) -> Forecast:
         least += share * first + min(share, 1.0) * (rules.epochs - first)
     rungs = tuple(sorted({rung for ladder in ladders for rung in ladder}))
     return Forecast(trials, rules.epochs, rungs, expected, round(least), cut_first)
+
+
+def _halved(rules: Rules, trials: int, batch: int) -> Forecast:
+    """Returns what trials cost that are halved in batches: known beforehand, as long as none of them fails."""
+    rungs = rules.rungs()
+    expected = cut_first = 0
+    for size in (batch, trials % batch):
+        count = trials // batch if size == batch else 1
+        there, before = size, 0
+        for rung in rungs:
+            expected += count * there * (rung - before)
+            kept = min(there, max(1, int(there / rules.factor)))
+            cut_first += count * (there - kept) if not before else 0
+            there, before = kept, rung
+        expected += count * there * (rules.epochs - before)
+    return Forecast(trials, rules.epochs, rungs, expected, expected, cut_first)
 
 
 def passed(arrived: float, factor: float, learned: float = 0.0) -> float:

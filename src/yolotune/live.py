@@ -86,13 +86,19 @@ class LiveView(Listener):
     def trials_recorded(self, trials: Sequence[TrialRecord]) -> None:
         self._told.put(lambda: self._lines.trials_recorded(trials))
         for trial in trials:
-            self._count(lambda tally, trial=trial: tally.recorded(trial, running=False))  # type: ignore[misc]
+            self._count(lambda tally, trial=trial: tally.recorded(trial, running=trial.paused))  # type: ignore[misc]
 
     def trial_started(self, number: int, point: Point) -> None:
         self._count(lambda tally: tally.started(number))
 
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
         self._count(lambda tally: tally.reported(number, row))
+
+    def trial_paused(self, number: int) -> None:
+        self._count(lambda tally: tally.paused(number))
+
+    def trial_resumed(self, number: int) -> None:
+        self._count(lambda tally: tally.started(number))
 
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         self._count(lambda tally: tally.ended(number, ending.verdict))
@@ -169,12 +175,12 @@ class Picture:
             yield from console.render(part, within)
 
     def _parts(self, width: int, height: int) -> Iterator[RenderableType]:
-        running = self._summary.running
-        if running:
-            fits = max(1, height - BESIDE_ROWS)
+        shown = len(self._summary.running) + len(self._summary.paused)
+        if shown:
+            fits = max(1, height - BESIDE_ROWS - bool(self._summary.rungs))
             yield self._table(fits, width)
-            if len(running) > fits:
-                yield Text(f"and {len(running) - fits} more", style="dim")
+            if shown > fits:
+                yield Text(f"and {shown - fits} more", style="dim")
             yield Text()
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="dim")
@@ -195,11 +201,13 @@ class Picture:
             table.add_column("", width=bar)
         for head in ("epoch", f"{name} val", f"{name} train", "left"):
             table.add_column(head, justify="right", no_wrap=True)
-        for trial in self._summary.running[:fits]:
+        running = len(self._summary.running)
+        for place, trial in enumerate([*self._summary.running, *self._summary.paused][:fits]):
             bars = [_bar(trial, bar)] if with_bar else []
             left = UNKNOWN if trial.seconds_left is None else clock(trial.seconds_left)
+            left, style = (left, None) if place < running else ("paused", "dim")
             numbers = (f"{trial.epoch}/{trial.epochs}", _number(trial.value), _number(trial.train), left)
-            table.add_row(str(trial.trial), *bars, *numbers)
+            table.add_row(str(trial.trial), *bars, *numbers, style=style)
         return table
 
     def _standing(self) -> Iterator[tuple[str, Text]]:
@@ -210,7 +218,8 @@ class Picture:
             for verdict, count in summary.verdicts.items()
             if verdict != Verdict.INTERRUPTED
         ]
-        going = [(len(summary.running), "running", ""), (summary.unfinished, "unfinished", "magenta")]
+        paused = (len(summary.paused), "paused", "cyan")
+        going = [(len(summary.running), "running", ""), paused, (summary.unfinished, "unfinished", "magenta")]
         for mark, parts in (
             (": ", over),
             ("; ", [(f"{count} {word}", style) for count, word, style in going if count]),
@@ -218,6 +227,9 @@ class Picture:
             for number, (part, style) in enumerate(parts):
                 trials.append(", " if number else mark).append(part, style)
         yield "trials", trials
+        if summary.rungs:
+            waits = (f"batch {r.batch + 1} at epoch {r.epoch}: {r.there} of {r.of} there" for r in summary.rungs)
+            yield "rungs", Text("; ".join(waits))
         trained, saved = summary.epochs_trained, summary.epochs_saved
         share = f" ({100 * saved / (trained + saved):.0f} %)" if saved else ""
         yield "epochs", Text(f"{trained} trained{self._of()}, {saved} saved by stopping early{share}")

@@ -70,9 +70,11 @@ def _cut_first(record: StudyRecord, study: Study) -> int | None:
     if not study.forecast(1).rungs:
         return None
     rules = Halving(study)
+    rungs = study.forecast(1).rungs
     count = 0
     for trial in record.trials:
-        second = sorted(rules.bracket_of(trial.number).milestones)[1:2]
+        in_brackets = study.scheduler == "asha" and len(rules.brackets) > 1
+        second = (sorted(rules.bracket_of(trial.number).milestones) if in_brackets else rungs)[1:2]
         count += trial.verdict is Verdict.PRUNED and len(trial.epochs) < (second[0] if second else math.inf)
     return count
 

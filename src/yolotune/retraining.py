@@ -76,7 +76,7 @@ def retrain(
         trial=trial.number,
     )
     settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": None}
-    settings |= {"asha": None, "plateau": None, "effort": None, "budget": None, "search": "random"}
+    settings |= {"scheduler": "none", "plateau": None, "effort": None, "budget": None, "search": "random"}
     settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
     settings |= {"name": f"{study.name}-retrain", "keep_weights": "all"}
     folders = _folders(search.folder)

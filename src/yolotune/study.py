@@ -1,8 +1,6 @@
 """The study file: everything a study is told, in one model, from a preset, a YAML file, flags or Python.
 
-Later wins: preset, then study file, then flags. `train`, `asha` and `plateau` are merged key by key; `space` and
-`points` are taken whole, so that what is written is what is searched. `effort` and a `budget` in epochs choose numbers
-that are not given in the same place; what was given before them makes way.
+Later wins: preset, then study file, then flags (`layers.merge`); what they leave open, effort and budget choose.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +17,13 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from yolotune import metrics, space
 from yolotune.budget import Budget
 from yolotune.earlystop import Asha, Plateau, Strict, epochs_of
-from yolotune.effort import CHOICES, Effort, grace_period
+from yolotune.effort import CHOICES, Effort, Scheduler, rung_numbers, scheduler_of
 from yolotune.errors import Problem, UserError, did_you_mean, fail
 from yolotune.forecast import Forecast, Rules, forecast, trials_for
+from yolotune.layers import PRESETS, merge, read_preset
 from yolotune.space import Point, Space
-from yolotune.yamlio import parse_yaml, read_yaml
+from yolotune.yamlio import read_yaml
 
-PRESETS = ("yolo11-seg", "guide")
-MERGED = ("train", "asha", "plateau")
 #: What the record adds to study.yaml, and what it said before there was `budget`.
 RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin", "time_budget"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
@@ -51,7 +47,7 @@ class Study(Strict):
     preset: Literal["yolo11-seg", "guide", "none"] = Field("yolo11-seg", description="Where the rest comes from.")
     epochs: int = Field(250, ge=1, description="Epochs of a trial that nothing stops.")
     imgsz: int = Field(640, ge=32, description="Image size in pixels.")
-    effort: Effort | None = Field(None, description="Chooses grace, factor and number of trials.")
+    effort: Effort | None = Field(None, description="Chooses scheduler, grace, factor and number of trials.")
     budget: str | None = Field(None, description="Ends the study in good order: 2000 (epochs), 8h, 90m or 30s.")
     num_samples: int = Field(50, ge=1, description="Number of trials, initial points included.")
     concurrent: int = Field(1, ge=1, description="Trials that train at the same time.")
@@ -77,7 +73,10 @@ class Study(Strict):
     warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
     top: int = Field(3, ge=1, description="How many points of warm_start.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
-    asha: Asha | None = Field(None, description="Early stopping against the other trials; null for none.")
+    scheduler: Scheduler = Field(
+        "asha", description="Early stopping against other trials: asha, halving (in batches, with pauses), none."
+    )
+    asha: Asha | None = Field(None, description="The rungs of either; null for none.")
     plateau: Plateau | None = Field(None, description="Early stopping of a converged trial; null for none.")
 
     def __init__(self, **given: Any) -> None:
@@ -90,31 +89,36 @@ class Study(Strict):
     @classmethod
     def _fill_from_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
         name = given.get("preset", PRESETS[0])
-        if name == "none":
-            return given
-        return merge(
-            read_preset(name if name in PRESETS else PRESETS[0]), given
-        )  # a wrong name is one mistake, not many
+        preset = {} if name == "none" else read_preset(name if name in PRESETS else PRESETS[0])
+        return merge(preset, given)  # of a wrong name the first preset: it is one mistake, not many
 
     @model_validator(mode="after")
     def _choose(self) -> Study:
-        """Fills in what effort and budget choose."""
-        given, chosen = self.model_fields_set, self.__dict__  # the front door is locked: a study is frozen
-        if self.effort is not None:
-            if self.preset == "guide":
-                what = f"is {self.effort}, and preset guide means the guide's own numbers."
-                raise fail("effort", what, "leave one of them out.")
-            trials, _, factor = CHOICES[self.effort]
-            if "num_samples" not in given:
-                chosen["num_samples"] = trials
-            rungs = self.asha if "asha" in given else Asha.model_validate({})
-            if rungs is not None:
-                numbers = {"grace_period": grace_period(self.effort, self.epochs), "reduction_factor": factor}
-                update = {name: value for name, value in numbers.items() if name not in rungs.model_fields_set}
-                chosen["asha"] = rungs.model_copy(update=update)
-        epochs = self.ceiling.epochs
-        if epochs is not None and "num_samples" not in given:
-            chosen["num_samples"] = trials_for(epochs, lambda trials: self.forecast(trials).expected)
+        """Fills in what effort and budget choose, and what is not said."""
+        problems = []
+        said, chosen = self.model_fields_set, self.__dict__  # its own way in: a study is frozen
+        if self.effort is not None and self.preset == "guide":
+            what = f"is {self.effort}, and preset guide means the guide's own numbers."
+            problems.append(Problem("effort", what, "leave one of them out."))
+        if self.effort is not None and "asha" not in said:
+            chosen["asha"] = Asha.model_validate({})
+        if "scheduler" not in said:
+            chosen["scheduler"] = scheduler_of(self.effort) if self.asha else "none"
+        if self.scheduler != "none" and self.asha is None:
+            what = f"is {self.scheduler}, and asha is null, which means none."
+            problems.append(Problem("scheduler", what, "leave one of them out, or --no-asha."))
+        if problems:
+            raise UserError(problems)
+        if self.asha is not None:
+            numbers = rung_numbers(self.effort, self.scheduler, self.epochs)
+            open_ = {name: value for name, value in numbers.items() if name not in self.asha.model_fields_set}
+            chosen["asha"] = self.asha.model_copy(update=open_)
+        if "num_samples" not in said:
+            epochs = self.ceiling.epochs
+            if epochs is not None:
+                chosen["num_samples"] = trials_for(epochs, lambda trials: self.forecast(trials).expected)
+            elif self.effort is not None:
+                chosen["num_samples"] = CHOICES[self.effort].trials
         return self
 
     @field_validator("name")
@@ -179,6 +183,8 @@ class Study(Strict):
         if self.asha:
             factor, brackets = self.asha.reduction_factor, self.asha.brackets
             rules = replace(rules, grace=self.grace_period, factor=factor, brackets=brackets)
+            if self.scheduler == "halving":
+                rules = replace(rules, batch=self.asha.batch)
         return forecast(rules, self.num_samples if trials is None else trials)
 
     @property
@@ -231,47 +237,6 @@ class Study(Strict):
         return path
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `below` overridden by `above`, as the top of this page says."""
-    below = _without_chosen(below, above)
-    merged = {**below, **above}
-    for key in MERGED:
-        if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
-            merged[key] = {**below[key], **above[key]}
-    if isinstance(above.get("space"), Mapping):
-        if "points" not in above:
-            merged["points"] = []  # points of the space that was replaced
-        if isinstance(merged.get("train"), Mapping):  # what was fixed below gives way to what is searched now
-            replaced = above["space"].keys() - above.get("train", {}).keys()
-            merged["train"] = {name: value for name, value in merged["train"].items() if name not in replaced}
-    return merged
-
-
-def _without_chosen(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns settings without those that an effort, a budget or the preset `guide` given above them chooses anew."""
-    gone = {"effort"} if above.get("preset") == "guide" else set()
-    if above.get("effort") is not None or _in_epochs(above.get("budget")):
-        gone.add("num_samples")
-    left = {key: value for key, value in below.items() if key not in gone}
-    if above.get("effort") is not None and "asha" in left:
-        rungs = left.pop("asha") or {}
-        left["asha"] = {name: rungs[name] for name in rungs if name not in ("grace_period", "reduction_factor")}
-    return left
-
-
-def _in_epochs(budget: Any) -> bool:
-    try:
-        return budget is not None and Budget.parse(str(budget)).epochs is not None
-    except ValueError:
-        return False  # which the study itself refuses
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """Returns a shipped preset as written."""
-    text = (resources.files("yolotune") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(parse_yaml(text, f"preset {name}"))
-
-
 def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
     """Reads a study file and lays the flags over it.
 
@@ -291,11 +256,8 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
         if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
             raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
         written = _settings(read) if recorded else read
-    given = merge(_with_space(written), _with_space(flags))
-    for key in ("asha", "plateau"):
-        if given.get(key) is False:
-            given[key] = None
-    return Study(**given)
+    written |= {key: None for key in ("asha", "plateau") if written.get(key) is False}
+    return Study(**merge(_with_space(written), _with_space(flags)))
 
 
 def recorded_study(settings: Mapping[str, Any]) -> Study:
@@ -304,7 +266,8 @@ def recorded_study(settings: Mapping[str, Any]) -> Study:
 
 
 def _settings(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in recorded.items() if key not in RECORD_KEYS}
+    """Returns the settings of a study.yaml; one of before there was `effort` was chosen by none."""
+    return {"effort": None} | {key: value for key, value in recorded.items() if key not in RECORD_KEYS}
 
 
 def _with_space(given: Mapping[str, Any]) -> Mapping[str, Any]:

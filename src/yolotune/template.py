@@ -8,13 +8,14 @@ from pathlib import Path
 import yaml
 
 from yolotune.errors import fail
-from yolotune.study import PRESETS, Study
+from yolotune.layers import PRESETS
+from yolotune.study import Study
 from yolotune.yamlio import write_atomic
 
 #: Settings that the file begins with; the preset's own text gives space, train, points, asha and plateau.
 HEAD = (
-    "data", "model", "project", "name", "epochs", "imgsz", "effort", "budget", "num_samples", "concurrent",
-    "gpus", "cpus", "device", "objective", "warm_start", "top", "search", "seed", "wandb", "max_failures",
+    "data", "model", "project", "name", "epochs", "imgsz", "effort", "budget", "num_samples", "concurrent", "gpus",
+    "cpus", "device", "objective", "warm_start", "top", "search", "scheduler", "seed", "wandb", "max_failures",
 )  # fmt: skip
 FROM_PRESET = ("space", "train", "points", "asha", "plateau")
 

@@ -91,6 +91,22 @@ class TrialTrainer(SegmentationTrainer):
         folder.mkdir(parents=True, exist_ok=True)
         self.wdir, self.last, self.best = folder, *(folder / name for name in ("last.pt", "best.pt"))
 
+    def finish(self, trained: int) -> None:
+        """Ends a training that was left to go on and does not: evaluates best.pt and draws the curves.
+
+        Args:
+            trained: Epochs that it had trained.
+        """
+        self.resume = False  # its model is needed, its optimizer is not
+        self.args.cache = False
+        self._setup_train()
+        self.epoch = trained - 1
+        self.final_eval()
+        if self.args.plots:
+            self.plot_metrics()
+        for loader in (self.train_loader, self.test_loader):
+            loader.close()
+
     # --- data ----------------------------------------------------------------------------------------------------
 
     def get_dataset(self) -> dict[str, Any]:

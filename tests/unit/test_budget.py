@@ -69,7 +69,8 @@ def test_yaml_numbers_are_epochs(tmp_path: Path) -> None:
 def test_the_flag_of_before_is_named_by_its_new_name() -> None:
     with pytest.raises(UserError, match=r"time_budget: no such setting. Did you mean budget"):
         Study(data="d.yaml", time_budget="8h")
-    assert recorded_study({"data": "d.yaml", "time_budget": None}) == Study(data="d.yaml")
+    old = recorded_study({"data": "d.yaml", "num_samples": 7, "time_budget": "8h"})
+    assert (old.effort, old.budget, old.num_samples, old.scheduler) == (None, None, 7, "asha")
 
 
 # --- what they choose --------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def test_no_study_leaves_the_range(epochs: int, grace: int, factor: float, trial
 def test_a_budget_carries_as_many_trials_as_are_expected_to_fit(
     grace: int | None, factor: float, brackets: int, learns: bool, budget: int
 ) -> None:
-    rules = Rules(30, grace, factor, brackets, learns)
+    rules = Rules(30, grace, factor, brackets, learns=learns)
     costs = [forecast(rules, trials).expected for trials in range(1, 60)]
     assert costs == sorted(costs)
     trials = trials_for(budget, lambda count: forecast(rules, count).expected)

@@ -34,6 +34,7 @@ HOUSE = (
     "check",
     "environment",
     "callbacks",
+    "pausing",
     "search",
     "schedule",
     "trial",
@@ -45,7 +46,7 @@ HOUSE = (
     "plan",
     "cluster outcome",
     "status",
-    "weights dataset checkpoint lock stop mirror warmstart retention",
+    "weights dataset checkpoint lock stop mirror warmstart retention halving",
     "datayaml",
     "labels",
     "job",
@@ -53,7 +54,8 @@ HOUSE = (
     "record",
     "preflight",
     "study",
-    "points earlystop effort forecast budget",
+    "points earlystop effort forecast layers",
+    "budget",
     "rungs arguments distributions",
     "space",
     "metrics paired",
@@ -79,7 +81,7 @@ TORCH_INSIDE = {
 
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
-    "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine", "cluster"}),
+    "ray": ({"callbacks", "pausing", "search", "schedule", "trial"}, {"engine", "cluster"}),
     "ultralytics": ({"trainer"}, TORCH_INSIDE),
     "torch": ({"trainer"}, TORCH_INSIDE),
     "optuna": ({"search", "mirror", "distributions"}, {"report.influence"}),
