@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -11,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from processes import finish, start, trial_process, wait_for, write_study
 from wandb_reader import read_run
+from yolotune import engine
+from yolotune.check import check
 from yolotune.halving import SuccessiveHalving
+from yolotune.job import Job, Order
 from yolotune.record import StudyRecord, TrialRecord, Verdict, read_study
 from yolotune.study import load_study
 from yolotune.tracking import overfitting
+from yolotune.trainer import TrialTrainer
 
 SETTINGS: dict[str, Any] = {
     "concurrent": 2,
@@ -142,21 +148,75 @@ def trained(folder: Path) -> int:
     return read_study(folder).epochs_trained if (folder / "study.yaml").exists() else 0
 
 
-def test_a_paused_training_goes_on_number_by_number_in_the_same_run(shapes: Path, tmp_path: Path, figure: Any) -> None:
-    """Two YOLO trainings meet after the first of three epochs; the better one goes on, the other is cut."""
-    settings = {"num_samples": 2, "epochs": 3, "wandb": "offline", "seed": 3}
-    halved = {"scheduler": "halving", "asha": {"grace_period": 1, "batch": 2}}
-    finish(start(tmp_path, "run", write_study(tmp_path, shapes, **settings, **halved)))
-    finish(start(tmp_path, "run", write_study(tmp_path, shapes, **settings, name="whole")))
-    paused, whole = read_study(tmp_path / "study"), read_study(tmp_path / "whole")
-    assert_foretold_in_length(paused)
-    for trial, other in zip(paused.trials, whole.trials, strict=True):
-        assert trial.point == other.point
-        length = len(trial.epochs)
-        assert numbers(trial)[:length] == numbers(other)[:length]
-    first = paused.trials[0]
-    runs = sorted((paused.folder / "wandb").glob("offline-run-*-0000"))
-    assert len(runs) == 2, "before the pause and after it, with the same id"
-    logged = {row["epoch"]: row for run in runs for row in read_run(run).rows()}
-    assert list(logged.values()) == [{**row, **overfitting(row)} for row in first.epochs]
-    assert first.ending is not None and read_run(runs[1]).summary["verdict"] == str(first.verdict)
+def numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns epoch reports without what the clock says."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_a_paused_yolo_training_goes_on_number_by_number_in_the_same_run(
+    shapes: Path, tmp_path: Path, figure: Any
+) -> None:
+    """Two trials meet after the first of three epochs; both have F1 0, so the one with the lower number goes on."""
+    settings = {"num_samples": 2, "epochs": 3, "wandb": "offline", "scheduler": "halving"}
+    asha = {"grace_period": 1, "batch": 2}
+    finish(start(tmp_path, "run", write_study(tmp_path, shapes, **settings, asha=asha)))
+    record = read_study(tmp_path / "study")
+    kept, cut = record.trials
+    assert (kept.verdict, cut.verdict, len(cut.epochs)) == (Verdict.COMPLETED, Verdict.PRUNED, 1)
+    log = (kept.folder / "train.log").read_text()
+    assert "Resuming training" in log
+
+    whole: list[dict[str, Any]] = []
+    plan = check(load_study(record.folder, {"name": "whole"}))
+    (tmp_path / "whole").mkdir()
+    job = engine._prepare_job(plan, tmp_path / "whole")
+    TrialTrainer(job, kept.point, tmp_path / "whole" / "0", lambda row, last: whole.append(row) or Order.GO).train()
+    assert numbers(kept.epochs) == numbers(whole)
+
+    first, second = (read_run(run) for run in sorted((record.folder / "wandb").glob("offline-run-*-0000")))
+    assert first.id == second.id and (first.summary["verdict"], second.summary["verdict"]) == ("paused", "completed")
+    assert not first.artifacts and second.artifacts, "model and curves come at the end"
+    logged = {row["epoch"]: row for run in (first, second) for row in run.rows()}
+    assert list(logged.values()) == [{**row, **overfitting(row)} for row in kept.epochs]
+
+
+POINT = {"lr0": 0.01, "batch": 4}
+
+
+def train(job: Job, folder: Path, after: int, order: Order, resume: Path | None = None) -> list[dict[str, Any]]:
+    """Trains until an order is given after an epoch, and returns the reports."""
+    rows: list[dict[str, Any]] = []
+
+    def on_epoch(row: dict[str, Any], last: bool) -> Order:
+        rows.append(row)
+        return order if row["epoch"] == after else Order.GO
+
+    TrialTrainer(job, POINT, folder, on_epoch, resume).train()
+    return rows
+
+
+def test_a_training_that_is_left_equals_one_that_is_not(job: Job, tmp_path: Path) -> None:
+    """The mosaic closes with the first epoch after the pause, and a step of the optimizer spans it."""
+    fixed = {**job.fixed, "close_mosaic": 2, "optimizer": "SGD", "nbs": 16}
+    job = dataclasses.replace(job, epochs=3, fixed=fixed)
+    whole = train(job, tmp_path / "whole", 0, Order.GO)
+    before = train(job, tmp_path / "left", 1, Order.LEAVE)
+    weights = tmp_path / "left" / "weights"
+    assert (weights / "state.pt").exists()
+    after = train(job, tmp_path / "left", 0, Order.GO, weights / "last.pt")
+    assert numbers(before + after) == numbers(whole)
+    assert {path.name for path in weights.iterdir()} == {"best.pt"}
+
+
+def test_a_training_that_is_cut_while_it_is_paused_ends_as_one_that_is_stopped(job: Job, tmp_path: Path) -> None:
+    train(job, tmp_path / "stopped", 1, Order.STOP)
+    train(job, tmp_path / "left", 1, Order.LEAVE)
+    cut = TrialTrainer(job, POINT, tmp_path / "left", lambda row, last: Order.GO, tmp_path / "left/weights/last.pt")
+    cut.finish(1)
+    held = {name: sorted(p.name for p in (tmp_path / name).rglob("*") if p.is_file()) for name in ("stopped", "left")}
+    assert held["left"] == held["stopped"] and "results.png" in held["left"]
+    best = [torch.load(tmp_path / name / "weights" / "best.pt", weights_only=False) for name in held]
+    assert best[0]["optimizer"] is best[1]["optimizer"] is None
+    weights = [one["model"].state_dict() for one in best]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert cut.final.keys() >= {"seg_metrics/F1", "box_metrics/F1"}

@@ -11,6 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from yolotune.forecast import Rules, forecast, passed, trials_for
+from yolotune.halving import SuccessiveHalving, Word
+from yolotune.record import Verdict
 from yolotune.rungs import Halving
 from yolotune.study import Study
 
@@ -96,6 +98,42 @@ def test_a_budget_carries_as_many_trials_as_are_expected_to_fit(
     trials = trials_for(budget, lambda count: forecast(rules, count).expected)
     assert forecast(rules, trials).expected <= budget or trials == 1
     assert forecast(rules, trials + 1).expected > budget
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    epochs=st.integers(1, 40),
+    grace=st.integers(1, 12),
+    factor=st.sampled_from([1.5, 2, 3, 4]),
+    batch=st.integers(2, 10),
+    trials=st.integers(1, 25),
+    seed=st.integers(0, 2**32),
+)
+def test_what_halving_costs_is_known(
+    epochs: int, grace: int, factor: float, batch: int, trials: int, seed: int
+) -> None:
+    assume(grace <= epochs)
+    asha = {"grace_period": grace, "reduction_factor": factor, "batch": batch}
+    study = Study(data="d.yaml", epochs=epochs, num_samples=trials, scheduler="halving", asha=asha)
+    rules, draw = SuccessiveHalving(study), random.Random(seed)
+    spent = cut_first = 0
+    at: dict[int, int] = {}
+    while turn := rules.turn(()):
+        if turn.cut:
+            rules.end(turn.number, Verdict.PRUNED)
+            cut_first += at[turn.number] == study.forecast().rungs[0]
+            continue
+        rules.begin(turn.number)
+        while rules.word(turn.number) is Word.TRAIN and at.get(turn.number, 0) < epochs:
+            at[turn.number] = at.get(turn.number, 0) + 1
+            rules.report(turn.number, at[turn.number], draw.random())
+            spent += 1
+        if at[turn.number] == epochs:
+            rules.end(turn.number, Verdict.COMPLETED)
+    found = study.forecast()
+    assert (spent, cut_first) == (found.expected, found.cut_first)
+    assert found.least == found.expected <= found.most
+    assert found.rungs == rules.milestones
 
 
 def test_without_rungs_the_cost_is_known() -> None:

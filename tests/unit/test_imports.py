@@ -42,6 +42,7 @@ HOUSE = (
     "tracking",
     "session",
     "trainer",
+    "exact",
     "resources",
     "plan",
     "cluster outcome",
@@ -82,8 +83,8 @@ TORCH_INSIDE = {
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "ray": ({"callbacks", "pausing", "search", "schedule", "trial"}, {"engine", "cluster"}),
-    "ultralytics": ({"trainer"}, TORCH_INSIDE),
-    "torch": ({"trainer"}, TORCH_INSIDE),
+    "ultralytics": ({"trainer", "exact"}, TORCH_INSIDE),
+    "torch": ({"trainer", "exact"}, TORCH_INSIDE),
     "optuna": ({"search", "mirror", "distributions"}, {"report.influence"}),
     "plotly": (set(), {"report.page"}),
     "jinja2": (set(), {"report.page"}),

@@ -196,6 +196,7 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
             "planned": 6,
             "ended": 2,
             "running": 1,
+            "paused": 0,
             "unfinished": 1,
             "verdicts": {
                 "completed": 1,
