@@ -28,7 +28,7 @@ def test_a_budget_in_epochs_is_planned_kept_and_raised(shapes: Path, tmp_path: P
     wanted = write_study(tmp_path, shapes, **SETTINGS)
     said = finish(start(tmp_path, "run", wanted, "--budget", "30", stand_in=True, STANDIN_EPOCH_S=0.1))
     lines = said.splitlines()
-    plan = next(place for place, line in enumerate(lines) if line.startswith("Plan    about"))
+    plan = next(place for place, line in enumerate(lines) if line.startswith("Plan    effort balanced: about"))
     began = next(place for place, line in enumerate(lines) if line.endswith("starts"))
     assert "of all trials in full" in lines[plan] and plan < began
     assert any(line.startswith("Budget  30 epochs") for line in lines)
