@@ -65,6 +65,12 @@ def test_early_stopping_flags_change_one_number_each() -> None:
     assert (found.plateau.rule, found.plateau.num_results, found.plateau.grace_period) == ("patience", 10, 20)
 
 
+def test_halving_has_its_own_factor_and_takes_the_numbers_of_the_rungs() -> None:
+    found = study(scheduler="halving", grace_period=5.0, halving_batch=6)
+    assert found.asha is not None and found.scheduler == "halving"
+    assert (found.grace_period, found.asha.reduction_factor, found.asha.batch) == (5, 3, 6)
+
+
 def test_the_flag_of_the_guides_rule_brings_the_rule() -> None:
     found = study(plateau_std=0.02)
     assert found.plateau is not None and (found.plateau.rule, found.plateau.std) == ("std", 0.02)
@@ -79,6 +85,8 @@ def test_early_stopping_is_switched_off() -> None:
     ("flags", "named"),
     [
         ({"grace_period": 5.0, "no_asha": True}, "--grace-period: given together with --no-asha"),
+        ({"grace_period": 5.0, "scheduler": "none"}, "--grace-period: given together with --scheduler none"),
+        ({"scheduler": "halving", "no_asha": True}, "scheduler: is halving, and asha is null"),
         ({"plateau_std": 0.1, "no_plateau": True}, "--plateau-std: given together with --no-plateau"),
         ({"no_plateau": True, "plateau_metric": "val/seg_loss"}, "--plateau-metric: given together with --no-plateau"),
     ],
