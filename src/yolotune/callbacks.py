@@ -29,7 +29,7 @@ LAST_TRIALS_S = 900.0
 
 
 class StudyStopper(Stopper):
-    """The plateau rule, if there is one, and the end of the whole study: Ctrl-C, its time, failure upon failure."""
+    """The plateau rule, if there is one, and the end of the whole study: Ctrl-C, its budget, failure upon failure."""
 
     def __init__(self, study: Study, endings: Endings, stop: Stop) -> None:
         self._plateau = PlateauStopper(study, endings) if study.plateau else None
@@ -37,6 +37,8 @@ class StudyStopper(Stopper):
         self._stop = stop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if "report" in result:
+            self._stop.reported(int(result["config"]["number"]), int(result["report"]["epoch"]))
         if self._stop.is_set() and not result.get("done"):
             self._endings[int(result["config"]["number"])] = Ending(Verdict.INTERRUPTED, self._stop.reason)
             return True

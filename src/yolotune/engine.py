@@ -80,7 +80,9 @@ def run(
         recorded = before.trials if before else []
         listener.study_started(folder, plan)
         listener.trials_recorded(recorded)
-        stop = Stop(study.time_budget_s)
+        trained = {trial.number: len(trial.epochs) for trial in recorded}
+        worked = before.seconds_worked if before else 0.0
+        stop = Stop(study.ceiling, slots=study.concurrent, trained=trained, seconds=worked)
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
@@ -198,7 +200,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
 
     study, resources, record, endings = work.plan.study, work.plan.resources, work.record, Endings()
     left = study.num_samples - sum(not trial.unfinished for trial in work.recorded)
-    if left <= 0:
+    if left <= 0 or work.stop.is_set():
         return
     database = record.folder / "study.db"
     scheduler, halving = FIFOScheduler(), None
@@ -247,6 +249,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
         finally:
             searcher.close()
             keeper.close()
+            record.close()
 
 
 @contextmanager

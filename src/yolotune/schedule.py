@@ -16,12 +16,13 @@ from ray.tune import Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from yolotune.earlystop import Plateau, epochs_of
 from yolotune.errors import StudyFailed
 from yolotune.metrics import best_direction, is_finite
 from yolotune.record import Ending, Verdict
 from yolotune.rungs import Cut, Halving
 from yolotune.signals import losses
-from yolotune.study import Plateau, Study, epochs_of
+from yolotune.study import Study
 
 #: Why a trial was stopped, by its number; filled by schedulers and stoppers, read by the searcher and the record.
 Endings = dict[int, Ending]

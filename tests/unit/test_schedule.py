@@ -15,12 +15,13 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 from ray.tune.stopper import TrialPlateauStopper
 
+from yolotune.earlystop import Plateau
 from yolotune.errors import StudyFailed
 from yolotune.record import Verdict
 from yolotune.rungs import Rungs
 from yolotune.schedule import Asha, Endings, PlateauStopper, patience_plateau, std_plateau
 from yolotune.signals import GAINS
-from yolotune.study import Plateau, Study
+from yolotune.study import Study
 
 F1 = "seg_metrics/F1"
 WATCHED = "train_seg_metrics/F1"
