@@ -36,19 +36,15 @@ class Budget:
             return cls(epochs=int(number))
         raise ValueError("Epochs such as 2000, or a time such as 8h, 90m or 30s are expected")
 
-    def spent(self, epochs: int, seconds: float, slots: int) -> bool:
+    def spent(self, epochs: int, seconds: float) -> bool:
         """Whether no further epoch may begin.
 
-        In epochs it is never passed: it counts as spent when no more are left than other slots have on their way.
-
         Args:
-            epochs: Trained.
+            epochs: Trained or begun.
             seconds: Worked.
-            slots: Trials at the same time.
         """
-        if self.seconds is not None and seconds >= self.seconds:
-            return True
-        return self.epochs is not None and epochs >= max(1, self.epochs - (slots - 1))
+        over = self.seconds is not None and seconds >= self.seconds
+        return over or (self.epochs is not None and epochs >= self.epochs)
 
     @property
     def given(self) -> bool:

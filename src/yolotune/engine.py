@@ -82,7 +82,7 @@ def run(
         listener.trials_recorded(recorded)
         trained = {trial.number: len(trial.epochs) for trial in recorded}
         worked = before.seconds_worked if before else 0.0
-        stop = Stop(study.ceiling, slots=study.concurrent, trained=trained, seconds=worked)
+        stop = Stop(study.ceiling, trained=trained, seconds=worked)
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)

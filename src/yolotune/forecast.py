@@ -76,6 +76,11 @@ class Forecast:
     cut_first: float
 
     @property
+    def exact(self) -> bool:
+        """Whether the cost is known, as long as no trial fails."""
+        return self.expected == self.least
+
+    @property
     def most(self) -> int:
         """Epochs of all trials in full."""
         return self.trials * self.epochs

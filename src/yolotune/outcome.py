@@ -62,7 +62,7 @@ def outcome(record: StudyRecord, study: Study) -> Outcome:
         cut_first=_cut_first(record, study),
         seconds=worked,
         budget=budget,
-        spent=budget.spent(trained, worked, study.concurrent),
+        spent=budget.spent(trained, worked),
     )
 
 
@@ -83,14 +83,14 @@ def sentence(found: Outcome) -> str:
     """Returns what was planned and what came out; nothing before the first epoch."""
     if not found.epochs:
         return ""
-    plan, about = found.plan, "about " if found.plan.rungs else ""
+    plan, about = found.plan, "" if found.plan.exact else "about "
     text = f"Planned: {plan.trials:,} trials, {about}{plan.expected:,.0f} epochs"
     text += f", a budget of {found.budget}. " if found.budget.given else ". "
     text += f"Came out: {found.epochs:,} epochs"
     text += f" in {duration(found.seconds)}" if found.seconds >= 1 else ""
     if not found.over:
         text += f", {found.ended:,} trials ended and {found.trials - found.ended:,} unfinished"
-        text += f" (so many: about {found.begun.expected:,.0f} epochs expected)" if plan.rungs else ""
+        text += "" if plan.exact else f" (so many: about {found.begun.expected:,.0f} epochs expected)"
     if found.cut_first is not None:
         text += f"; {found.cut_first:,} cut at the first rung, {found.begun.cut_first:.0f} expected"
     return f"{text}. The budget is spent." if found.spent and not found.over else f"{text}."

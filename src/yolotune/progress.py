@@ -142,12 +142,13 @@ def _expected(study: Study) -> str:
     found = study.forecast(planned_trials(study.num_samples, study.domains))
     if not found.rungs:
         return f"{found.most:,} epochs: {found.trials} trials in full"
-    rungs = ", ".join(map(str, found.rungs))
     effort = f"effort {study.effort}: " if study.effort else ""
+    about = "" if found.exact else "about "
+    least = "" if found.exact else f"; {found.least:,} if all are cut as early as can be"
+    rungs = ", ".join(map(str, found.rungs))
     return (
-        f"{effort}about {found.expected:,.0f} epochs, {found.expected / found.most:.0%} of all trials in full "
-        f"({found.most:,}); from {found.least:,}, if all are cut as early as can be. "
-        f"Rungs at epochs {rungs} of {found.epochs}"
+        f"{effort}{about}{found.expected:,.0f} epochs, {found.expected / found.most:.0%} of all trials in full "
+        f"({found.most:,}){least}. Rungs at epochs {rungs} of {found.epochs}"
     )
 
 

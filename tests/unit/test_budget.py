@@ -182,14 +182,20 @@ def test_more_trials_than_a_budget_carries_are_noted(shapes: Path) -> None:
 # --- when it is spent --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("slots", "trained"), [(1, 30), (2, 29), (4, 27)])
-def test_no_epoch_begins_that_would_pass_the_budget(slots: int, trained: int) -> None:
-    stop = Stop(Budget(epochs=30), slots=slots, trained={0: 10, 1: 12})
-    for epoch in range(11, 11 + trained - 22):
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_an_epoch_on_its_way_counts_as_trained(others: int) -> None:
+    stop = Stop(Budget(epochs=30), trained={0: 10, 1: 12})
+    for number in range(5, 5 + others):
+        stop.begins(number)
+    for epoch in range(11, 19 - others):
         assert not stop.is_set()
+        stop.begins(0)
         stop.reported(0, epoch)
         stop.reported(0, epoch)  # told twice, trained once
     assert stop.is_set() and stop.reason == "the budget of 30 epochs was spent"
+    if others:
+        stop.leaves(5)
+        assert not stop.is_set(), "its epoch will not be trained"
 
 
 def test_hours_of_before_count() -> None:

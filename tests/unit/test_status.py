@@ -265,8 +265,6 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
                 "seconds_left": 12.0,
             }
         ],
-        "paused": [],
-        "rungs": [],
     }
 
 
