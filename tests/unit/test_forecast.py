@@ -36,7 +36,7 @@ def came_out(study: Study, seed: int, *, worse: bool = False) -> tuple[int, int]
         for epoch in range(1, study.epochs + 1):
             epochs += 1
             score = -number if worse else draw.random()
-            if epoch < study.epochs and epoch in at_rungs and rules.bracket_of(number).judge(number, epoch, score):
+            if epoch < study.epochs and epoch in at_rungs and rules.bracket_of(number).judge(number, epoch, (score,)):
                 first += epoch == at_rungs[0]
                 break
     return epochs, first
