@@ -172,7 +172,7 @@ def test_of_losses_the_lowest_are_kept() -> None:
     for number, loss in enumerate((2.0, 1.0, 3.0)):
         rules.report(number, 2, loss)
     assert kept(rules) == (1,)
-    assert rules.reason(0) == "rung at epoch 2: val/seg_loss 2.0000 was not among the best of 3 (needed 1.0000)"
+    assert rules.reason(0) == "rung at epoch 2: val/seg_loss 2.0000 was not the best of 3 (needed 1.0000)"
 
 
 def test_equal_scores_are_kept_by_number_and_one_at_least() -> None:
