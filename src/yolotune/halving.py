@@ -191,7 +191,7 @@ class SuccessiveHalving:
             yield from (meeting for meeting in self.meetings(batch) if meeting.scores)
 
     def open_rungs(self) -> list[Meeting]:
-        """Returns the rung at which each batch that has begun waits for somebody; none for a trial that is alone there."""
+        """Returns the rung at which each batch that has begun waits for somebody; none for a trial that is alone."""
         begun = {number // self._size for number in self._courses}
         last = (self.meetings(batch)[-1:] for batch in sorted(begun - self._over))
         return [m for found in last for m in found if m.missing and len(m.scores) + len(m.missing) > 1]

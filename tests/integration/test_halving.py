@@ -164,9 +164,7 @@ def numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-def test_a_paused_yolo_training_goes_on_number_by_number_in_the_same_run(
-    shapes: Path, tmp_path: Path, figure: Any
-) -> None:
+def test_a_paused_yolo_training_goes_on_number_by_number_in_the_same_run(shapes: Path, tmp_path: Path) -> None:
     """Two trials meet after the first of three epochs; both have F1 0, so the one with the lower number goes on."""
     settings = {"num_samples": 2, "epochs": 3, "wandb": "offline", "scheduler": "halving"}
     asha = {"grace_period": 1, "batch": 2}
