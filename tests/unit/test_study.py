@@ -130,7 +130,18 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) ->
     study = load_study(file, {"epochs": 40, "train": {"nbs": 16}, "asha": {"brackets": 2}})
     assert (study.epochs, study.seed, study.num_samples) == (40, 3, 50)
     assert study.train == {"warmup_bias_lr": 0.0, "close_mosaic": 0.1, "cache": "disk", "nbs": 16}
-    assert study.asha == Asha(grace_period=0.1, reduction_factor=3, brackets=2, rank="best")
+    assert study.asha == Asha(grace_period=0.15, reduction_factor=3, brackets=2, rank="signals")
+
+
+def test_halving_cuts_earlier_and_deeper_unless_told_otherwise() -> None:
+    for given, numbers in (
+        ({}, (38, 2)),
+        ({"scheduler": "halving"}, (25, 3)),
+        ({"scheduler": "halving", "asha": {"grace_period": 0.2, "reduction_factor": 2}}, (50, 2)),
+    ):
+        study = Study(data="d.yaml", **given)
+        assert study.asha is not None
+        assert (study.grace_period, study.asha.reduction_factor) == numbers
 
 
 def test_a_space_is_taken_whole_and_drops_the_points_and_fixed_arguments_of_the_one_it_replaces() -> None:
