@@ -101,7 +101,7 @@ class RecordKeeper(Callback):
         if number not in self._started:
             self._started.add(number)
             self._listener.trial_started(number, trial.config["point"])
-        elif number in self._paused:
+        elif number in self._paused and "cut" not in trial.config:
             self._paused.discard(number)
             self._listener.trial_resumed(number)
 

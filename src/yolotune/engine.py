@@ -7,12 +7,13 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolotune import checkpoint
 from yolotune.cluster import address_of, joined
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
@@ -73,6 +74,7 @@ def run(
             settings["origin"] = asdict(plan.origin)
         if before:
             record.reopen(before.trials, settings)
+            _settle_ended(before.trials, keep_last=plan.keep_last)
             _offer_recorded(record, plan, before)
         else:
             record.create(settings, environment(plan))
@@ -95,6 +97,13 @@ def run(
     if result.best is None and not stop.is_set():
         raise StudyFailed(_why_nothing(result))
     return result
+
+
+def _settle_ended(trials: Iterable[TrialRecord], *, keep_last: bool) -> None:
+    """Gives trials their best.pt that have a verdict and were killed, with their driver, before they had left."""
+    for trial in trials:
+        if trial.ending is not None and not trial.unfinished and not (trial.folder / "ended.yaml").exists():
+            checkpoint.close(trial.folder / "weights", len(trial.epochs), keep_last=keep_last)
 
 
 def _offer_recorded(record: Record, plan: Plan, before: StudyRecord) -> None:
