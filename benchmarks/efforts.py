@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from curves import Curve, Surrogate, level, read_table
+from curves import Curve, level, read_table
 from replay import Outcome, error, surrogate_study, table_study
 from strategies import Strategy
+from surrogate import Surrogate
 from yolotune.effort import CHOICES, rung_numbers
 from yolotune.study import Study
 
