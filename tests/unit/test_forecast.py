@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from yolotune.forecast import Rules, forecast, passed, trials_for
+from yolotune.forecast import Rules, forecast, trials_for
 from yolotune.halving import SuccessiveHalving, Word
 from yolotune.record import Verdict
 from yolotune.rungs import Halving
@@ -22,7 +22,7 @@ def study_of(epochs: int, trials: int, seed: int = 0, **asha: Any) -> Study:
 
 
 def came_out(study: Study, seed: int, *, worse: bool = False) -> tuple[int, int]:
-    """Returns the epochs of a study whose scores are drawn anew at each epoch, and the trials cut at their first rung.
+    """Returns the epochs of a study whose trials are as good at each epoch, and how many are cut at their first rung.
 
     Args:
         study: The settings.
@@ -32,10 +32,10 @@ def came_out(study: Study, seed: int, *, worse: bool = False) -> tuple[int, int]
     rules, draw = Halving(study), random.Random(seed)
     epochs = first = 0
     for number in range(study.num_samples):
+        score = -number if worse else draw.random()
         at_rungs = sorted(rules.bracket_of(number).milestones)
         for epoch in range(1, study.epochs + 1):
             epochs += 1
-            score = -number if worse else draw.random()
             if epoch < study.epochs and epoch in at_rungs and rules.bracket_of(number).judge(number, epoch, (score,)):
                 first += epoch == at_rungs[0]
                 break
@@ -53,7 +53,7 @@ def came_out(study: Study, seed: int, *, worse: bool = False) -> tuple[int, int]
         (30, {"grace_period": 3, "reduction_factor": 2, "brackets": 3}),
     ],
 )
-def test_exchangeable_trials_cost_what_is_said(epochs: int, asha: dict[str, Any], trials: int) -> None:
+def test_trials_as_good_at_every_rung_cost_what_is_said(epochs: int, asha: dict[str, Any], trials: int) -> None:
     study = study_of(epochs, trials, **asha)
     seeds = range(150)  # of the scores; with several brackets of the study too, which draws who is in which
     studies = [study_of(epochs, trials, seed, **asha) if "brackets" in asha else study for seed in seeds]
@@ -147,11 +147,13 @@ def test_no_trial_costs_nothing() -> None:
 
 
 def test_the_first_comer_passes_and_half_of_the_others() -> None:
-    assert [passed(count, 2) for count in (0, 0.4, 1, 2, 9)] == pytest.approx([0, 0.4, 1, 1.5, 5])
+    found = [forecast(Rules(30, 20), trials) for trials in (1, 2, 9, 400)]
+    assert [one.cut_first for one in found] == pytest.approx([0, 0.5, 4, 200], rel=0.1)
+    assert [one.expected for one in found] == pytest.approx([30, 55, 230, 10_000], rel=0.02)
 
 
 def test_a_searcher_that_learns_costs_more_but_not_in_its_first_trials() -> None:
     chance, learned = Rules(30, 3), Rules(30, 3, learns=True)
     assert forecast(learned, 10) == forecast(chance, 10)
     assert forecast(learned, 50).expected > 1.1 * forecast(chance, 50).expected
-    assert passed(1.01, 2, learned=0.9) == 1.01, "no more than have come"
+    assert forecast(learned, 50).expected < 50 * 30
