@@ -15,6 +15,17 @@ BUDGETS = (2.5, 5.0, 7.5, 10.0, 12.5, 20.0, 50.0)
 TARGETS = ("TPE, all in full", "random, all in full")
 SEED_STACK = "the guide's stack"
 DRAWS = 2000
+#: What the picture shows.
+SHOWN = (
+    "random, all in full",
+    "TPE, all in full",
+    "the guide's stack",
+    "run_ray_tune",
+    "genetic Tuner",
+    "ASHA, TPE",
+    "ASHA, GP",
+    "halving, TPE",
+)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -129,10 +140,10 @@ def draw(rows: Rows, budgets: np.ndarray, path: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
     for axis, warm in zip(axes, (False, True), strict=True):
-        found: dict[str, list[np.ndarray]] = {}
+        found: dict[str, list[np.ndarray]] = {name: [] for name in SHOWN}
         for row in rows:
-            if row["warm"] is warm:
-                found.setdefault(row["method"], []).append(curve(row, budgets))
+            if bool(row["warm"]) is warm and row["method"] in found:
+                found[row["method"]].append(curve(row, budgets))
         for place, (name, curves) in enumerate(found.items()):
             style = "-" if name.startswith(("ASHA", "halving")) else "--"
             axis.plot(budgets, np.mean(curves, axis=0), style, color=f"C{place}", label=name, linewidth=1.6)

@@ -242,7 +242,7 @@ def test_an_ended_study_is_held_against_its_plan(tmp_path: Path) -> None:
     values = {0: [0.5] * 30, 1: [0.1] * 3, 2: [0.1] * 3, 3: [0.1] * 6}
     folder = write_study(tmp_path / "s", trials=4, values=values, endings=ended, asha=asha)
     assert came_out(folder) == (
-        "Planned: 4 trials, about 54 epochs. Came out: 42 epochs; 2 cut at the first rung, 2 expected."
+        "Planned: 4 trials, about 77 epochs. Came out: 42 epochs; 2 cut at the first rung, 1 expected."
     )
 
 
