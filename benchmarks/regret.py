@@ -3,8 +3,8 @@
     python benchmarks/regret.py run TABLE OUT.jsonl [--half 0 1 --warm 0 1 --seeds 20 --budget 50 --methods NAME ...]
     python benchmarks/regret.py report OUT.jsonl ... [--picture docs/search-budget.png]
 
-Trainings come from `surrogate.Surrogate`, fitted to one half of a table (how well it foretells the other half is
-printed). The product's own searcher, ASHA, halving and plateau stopper run on it as in `replay.py`, one slot, until the
+Trainings come from `surrogate.Surrogate`, fitted to one half of a table; `replay.py surrogate` prints how well it
+foretells trainings it has not seen. The product's own searcher, ASHA, halving and plateau stopper run on it as in `replay.py`, one slot, until the
 budget is spent. Peers: the guide's stack; `run_ray_tune` (random points, ASHA 10 epochs/3); Ultralytics' `Tuner`, whose
 own `_mutate` proposes. All search our space, so that only the ways of searching differ.
 
