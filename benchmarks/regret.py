@@ -4,9 +4,10 @@
     python benchmarks/regret.py report OUT.jsonl ... [--picture docs/search-budget.png]
 
 Trainings come from `surrogate.Surrogate`, fitted to one half of a table; `replay.py surrogate` prints how well it
-foretells trainings it has not seen. The product's own searcher, ASHA, halving and plateau stopper run on it as in `replay.py`, one slot, until the
-budget is spent. Peers: the guide's stack; `run_ray_tune` (random points, ASHA 10 epochs/3); Ultralytics' `Tuner`, whose
-own `_mutate` proposes. All search our space, so that only the ways of searching differ.
+foretells trainings it has not seen. The product's own searcher, ASHA, halving and plateau stopper run on it as in
+`replay.py`, one slot, until the budget is spent. Peers: the guide's stack; `run_ray_tune` (random points, ASHA 10
+epochs/3); Ultralytics' `Tuner`, whose own `_mutate` proposes. All search our space, so that only the ways of searching
+differ.
 
 Delivered is the checkpoint with the best F1 seen. Re-validated F1 is what the surrogate says of it without noise, at
 its epoch; regret is the best that is known of the space minus that. `cold`: Ultralytics' defaults first (random points
