@@ -21,11 +21,10 @@ from yolotune.errors import UserError, fail
 from yolotune.lock import owned
 from yolotune.paired import LEVEL, Compared, best_of, compare, verdict
 from yolotune.plan import Listener, Origin, Plan, hyperparameters
-from yolotune.record import CONFIRMED, FINISHED, SCHEMA, Confirmed, StudyRecord, TrialRecord, read_study
+from yolotune.record import CONFIRMED, FINISHED, SCHEMA, Confirmed, StudyRecord, TrialRecord, best_trials, read_study
 from yolotune.recorder import write_confirmed_best
 from yolotune.space import Point
 from yolotune.study import Study
-from yolotune.warmstart import best_trials
 from yolotune.yamlio import write_yaml
 
 

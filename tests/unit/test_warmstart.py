@@ -10,12 +10,12 @@ import pytest
 
 from yolotune.check import check
 from yolotune.errors import UserError
-from yolotune.record import Ending, Verdict, read_study
+from yolotune.record import Ending, Verdict, best_trials, read_study
 from yolotune.recorder import Record
 from yolotune.shapes import make_shapes
 from yolotune.space import Point
 from yolotune.study import Study, load_study
-from yolotune.warmstart import Here, Source, best_trials, fit, warm_points
+from yolotune.warmstart import Here, Source, fit, warm_points
 
 HERE = Here(nc=3, fingerprint="fish", model="yolo11n-seg.pt")
 SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}
