@@ -207,7 +207,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
         left = max(left, sum(trial.unfinished for trial in work.recorded))  # a batch waits for each of them
     elif study.asha:
         scheduler = Asha(study, endings)
-        scheduler.rebuild((trial.number, trial.epochs) for trial in work.recorded)
+        scheduler.rebuild((trial.number, trial.point, trial.epochs) for trial in work.recorded)
     searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded, halving)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_parameters(

@@ -62,16 +62,17 @@ PANELS: dict[str, tuple[Flag, ...]] = {
     ),
     "Early stopping": (
         Flag("scheduler", str, "asha, halving (in batches, trials pause and resume) or none. (asha)"),
-        Flag("grace_period", float, "Epochs before the first rung; below 1 a share. (0.1)", "asha.grace_period"),
+        Flag("grace_period", float, "Before the first rung; below 1 a share. (0.15, halving 0.1)", "asha.grace_period"),
         Flag("reduction_factor", float, "The best 1/factor of a rung go on. (2, halving 3)", "asha.reduction_factor"),
         Flag("brackets", int, "Brackets of ASHA. (1)", "asha.brackets"),
+        Flag("rank", str, "What rungs compare: signals (best F1, losses), best or current. (signals)", "asha.rank"),
         Flag("halving_batch", int, "halving: trials that are compared with each other. (9)", "asha.batch"),
         Flag("no_asha", bool, "No early stopping against other trials.", "asha"),
-        Flag("plateau_metric", str, "What is watched. (train_seg_metrics/F1)", "plateau.metric"),
+        Flag("plateau_metric", str, "End trials that have converged in this. (no rule)", "plateau.metric"),
         Flag("plateau_std", float, "The guide's rule: stop below this standard deviation.", "plateau.std"),
-        Flag("plateau_num_results", int, "Window in epochs. (5)", "plateau.num_results"),
+        Flag("plateau_num_results", int, "Its window in epochs. (5)", "plateau.num_results"),
         Flag("plateau_grace_period", float, "Epochs before it may stop a trial. (0.1)", "plateau.grace_period"),
-        Flag("no_plateau", bool, "No early stopping of converged trials.", "plateau"),
+        Flag("no_plateau", bool, "No early stopping of converged trials. (the default)", "plateau"),
     ),
 }
 #: What may differ between a study and trainings of its points: where they run, and who is told.

@@ -93,7 +93,7 @@ class LiveView(Listener):
             self._count(lambda tally, trial=trial: tally.recorded(trial, running=trial.paused))  # type: ignore[misc]
 
     def trial_started(self, number: int, point: Point) -> None:
-        self._count(lambda tally: tally.started(number))
+        self._count(lambda tally: tally.started(number, point))
 
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
         self._count(lambda tally: tally.reported(number, row))

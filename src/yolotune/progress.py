@@ -102,13 +102,13 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{resources.cpu_share:.3g} cores and {place} each",
     ]
     rules = []
+    by = ", by early signals" if study.asha and study.asha.rank == "signals" else ""
     if study.asha and study.scheduler == "halving":
         rungs = ", ".join(map(str, SuccessiveHalving(study).milestones)) or "none"
-        rules.append(
-            f"halving in batches of {study.asha.batch}, factor {study.asha.reduction_factor:g}, rungs at epoch {rungs}"
-        )
+        factor = f"factor {study.asha.reduction_factor:g}"
+        rules.append(f"halving in batches of {study.asha.batch}, {factor}, rungs at epoch {rungs}{by}")
     elif study.asha:
-        rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}")
+        rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}{by}")
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
     lines.append(f"W&B     {plan.wandb}")

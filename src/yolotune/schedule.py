@@ -19,7 +19,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from yolotune.errors import StudyFailed
 from yolotune.metrics import best_direction, is_finite
 from yolotune.record import Ending, Verdict
-from yolotune.rungs import Halving
+from yolotune.rungs import Cut, Halving
+from yolotune.signals import losses
 from yolotune.study import Plateau, Study, epochs_of
 
 #: Why a trial was stopped, by its number; filled by schedulers and stoppers, read by the searcher and the record.
@@ -35,21 +36,20 @@ class Asha(Halving, FIFOScheduler):
         self._endings = endings
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        number = int(trial.config["number"])
-        cut = self.judge(number, int(result["epoch"]), result.get(self._metric))
+        cut = self._judge_report(trial, result)
         if cut is None:
             return str(TrialScheduler.CONTINUE)
-        self._endings[number] = Ending(
-            Verdict.PRUNED,
-            f"rung at epoch {cut.milestone}: {self._metric} {abs(cut.score):.4f} was "
-            f"{'below' if self._sign > 0 else 'above'} the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials",
-        )
+        self._endings[int(trial.config["number"])] = Ending(Verdict.PRUNED, self.reason(cut))
         return str(TrialScheduler.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Records the last report too, as Ray does, so that a full trial counts at every rung it reached."""
         if "epoch" in result:
-            self.judge(int(trial.config["number"]), int(result["epoch"]), result.get(self._metric))
+            self._judge_report(trial, result)
+
+    def _judge_report(self, trial: Trial, result: dict[str, Any]) -> Cut | None:
+        early = losses(result.get("report", {}), trial.config["point"])
+        return self.judge(int(trial.config["number"]), int(result["epoch"]), result.get(self._metric), early)
 
 
 # --- plateau ---------------------------------------------------------------------------------------------------------

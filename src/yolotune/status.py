@@ -17,7 +17,8 @@ from yolotune.halving import SuccessiveHalving
 from yolotune.lock import Holder
 from yolotune.metrics import best_epoch, better, is_finite, on_training_split
 from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
-from yolotune.space import Space, countable, parse_space
+from yolotune.signals import losses
+from yolotune.space import Point, Space, countable, parse_space
 from yolotune.study import RECORD_KEYS, Study
 
 #: Version of the shape of `document`; it grows when a key is removed or changes its meaning.
@@ -144,6 +145,7 @@ class Tally:
         self._epochs = epochs
         self._concurrent = concurrent
         self._train_metric = on_training_split(metric)
+        self._points: dict[int, Point] = {}
         self._running: dict[int, RunningTrial] = {}
         self._paused: dict[int, RunningTrial] = {}
         self._recent: dict[int, deque[float]] = {}
@@ -162,7 +164,7 @@ class Tally:
             trial: The trial.
             running: Whether it trains or is paused if it has no verdict; otherwise a killed process left it.
         """
-        self.started(trial.number)
+        self.started(trial.number, trial.point)
         for row in trial.epochs:
             self.reported(trial.number, row)
         if trial.paused and running:
@@ -170,8 +172,10 @@ class Tally:
         elif trial.ending is not None or not running:
             self.ended(trial.number, trial.verdict)
 
-    def started(self, number: int) -> None:
-        """A trial trains, or goes on."""
+    def started(self, number: int, point: Point | None = None) -> None:
+        """A trial trains, or, where no point is given again, goes on."""
+        if point is not None:
+            self._points[number] = point
         self._verdicts.pop(number, None)
         new = RunningTrial(number, self._trained.setdefault(number, 0), self._epochs)
         self._running[number] = self._paused.pop(number, new)
@@ -199,7 +203,7 @@ class Tally:
             seconds_left=None if mean is None else mean * max(0, self._epochs - epoch),
         )
         if self._halving:
-            self._halving.report(number, epoch, row.get(self._metric))
+            self._halving.report(number, epoch, row.get(self._metric), losses(row, self._points.get(number, {})))
         self._best = self._better_of(self._best, number, row)
         if number == 0:
             self._defaults = self._better_of(self._defaults, number, row)

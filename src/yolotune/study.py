@@ -22,8 +22,8 @@ from yolotune.yamlio import parse_yaml, read_yaml
 
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
-#: The factor of `scheduler: halving` where none is given: batches of 9 leave 3, then 1.
-HALVING_FACTOR = 3
+#: What `scheduler: halving` takes where nothing is given: batches of 9 leave 3, then 1.
+HALVING = {"grace_period": 0.1, "reduction_factor": 3}
 #: What the record adds to study.yaml.
 RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
@@ -43,13 +43,15 @@ class _Strict(BaseModel):
 class Asha(_Strict):
     """The rungs at which trials are compared: the numbers of Ray's `ASHAScheduler`, and the batch of `halving`.
 
-    `reduction_factor` is 3 under `scheduler: halving`, unless it is given.
+    Under `scheduler: halving` `grace_period` is 0.1 and `reduction_factor` 3, unless they are given.
     """
 
-    grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
+    grace_period: float = Field(0.15, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
     reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
     brackets: int = Field(1, ge=1, description="`asha`: brackets; trials are spread over them at random.")
-    rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
+    rank: Literal["best", "current", "signals"] = Field(
+        "best", description="What a rung compares: best F1 so far; the last; or the best and the training losses."
+    )
     batch: int = Field(9, ge=2, description="`halving`: trials that are compared with each other.")
 
 
@@ -134,7 +136,7 @@ class Study(_Strict):
         if filled.get("asha") is None:
             filled.setdefault("scheduler", "none")
         if filled.get("scheduler") == "halving" and isinstance(filled.get("asha"), Mapping):
-            filled["asha"] = {"reduction_factor": HALVING_FACTOR, **filled["asha"]}
+            filled["asha"] = {**HALVING, **filled["asha"]}
         return filled
 
     @model_validator(mode="after")

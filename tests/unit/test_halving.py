@@ -18,6 +18,7 @@ from yolotune.halving import SuccessiveHalving, Turn, Word
 from yolotune.pausing import Halving
 from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
+from yolotune.signals import GAINS, losses
 from yolotune.stop import Stop
 from yolotune.study import Study
 
@@ -75,8 +76,9 @@ class World:
         if epoch == fails_at:
             self.end(rules, number, Ending(verdict, "it says so"))
             return False
-        rows.append({"epoch": epoch, F1: self.curves[number][epoch - 1]})
-        rules.report(number, epoch, rows[-1][F1])
+        value = self.curves[number][epoch - 1]
+        rows.append({"epoch": epoch, F1: value} | dict.fromkeys(GAINS, 1 / (1 + 7 * value * epoch % 3)))
+        rules.report(number, epoch, value, losses(rows[-1], {}))
         if epoch == self.study.epochs:
             self.end(rules, number, Ending(Verdict.COMPLETED, "all"))
             return False
@@ -133,7 +135,7 @@ def test_neither_order_nor_slots_nor_kills_change_a_decision(
 
 
 def test_nine_trials_leave_three_then_one() -> None:
-    world = World(make(num_samples=9), seed=1)
+    world = World(make(num_samples=9, asha={"rank": "best"}), seed=1)
     rules = SuccessiveHalving(world.study)
     assert rules.milestones == (2, 6, 18)
     world.run()
@@ -237,6 +239,17 @@ def test_a_slot_without_work_begins_the_next_batch() -> None:
     rules.end(2, Verdict.PRUNED)
     assert rules.turn({3}) == Turn(1, None), "then those that are kept"
     assert rules.turn({3, 1}) == Turn(4, None)
+
+
+def test_by_signals_low_losses_outweigh_an_f1_that_has_not_begun() -> None:
+    for rank, first in (("best", 1), ("signals", 0)):
+        rules = SuccessiveHalving(make(num_samples=3, asha={"rank": rank}))
+        for number, (value, loss) in enumerate([(0.0, 0.5), (0.1, 1.0), (0.05, 2.0)]):
+            rules.report(number, 2, value, (-loss, -loss))
+        assert kept(rules) == (first,)
+    assert rules.reason(1) == (
+        "rung at epoch 2: seg_metrics/F1 0.1000 was not among the best of 3 by that and the training losses"
+    )
 
 
 def test_a_study_that_runs_out_of_points_judges_the_last_batch_as_it_is() -> None:

@@ -54,6 +54,7 @@ HOUSE = (
     "recorder",
     "record",
     "preflight rungs",
+    "signals",
     "study",
     "points",
     "arguments distributions",
