@@ -185,20 +185,21 @@ def _better(study: StudyRecord, defaults: float | None) -> tuple[Found, ...]:
     means = _confirmed(study)
     found = []
     for trial in best_trials(study, len(study.trials)):
-        mean = means.get(trial.number) if 0 in means else None
-        held = (mean, means[0]) if mean is not None else (trial.value, defaults)
-        if trial.number and trial.value is not None and better(held[0], held[1], study.mode):
-            found.append(Found(trial.number, trial.point, trial.effective, len(trial.epochs), trial.value, mean))
+        value, mean = trial.value, means.get(trial.number)
+        held, against = (value, defaults) if mean is None else (mean, means[0])
+        if trial.number and value is not None and held is not None and better(held, against, study.mode):
+            found.append(Found(trial.number, trial.point, trial.effective, len(trial.epochs), value, mean))
     confirmed = [one for one in found if one.confirmed is not None]
     confirmed.sort(key=lambda one: one.confirmed or 0.0, reverse=study.mode == "max")
     return tuple([*confirmed, *(one for one in found if one.confirmed is None)][:POINTS])
 
 
 def _confirmed(study: StudyRecord) -> dict[int, float]:
-    """Returns the means on fresh seeds by trial, of points that trained on all of them."""
+    """Returns the means on fresh seeds by trial, trial 0 among them; nothing where the defaults have none."""
     path = study.folder / CONFIRMED
     said = read_yaml(path, whole=True) if path.exists() else {"points": []}
-    return {int(point["trial"]): float(point["mean"]) for point in said["points"] if point.get("mean") is not None}
+    means = {int(point["trial"]): float(point["mean"]) for point in said["points"] if point["mean"] is not None}
+    return means if 0 in means else {}
 
 
 def task_of(study: StudyRecord) -> Task | None:

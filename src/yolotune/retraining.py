@@ -76,6 +76,7 @@ def retrain(
         trial=trial.number,
     )
     settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": None}
+    settings["history"] = False
     settings |= {"scheduler": "none", "plateau": None, "time_budget": None, "keep_weights": "all", "search": "random"}
     settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
     settings |= {"name": f"{study.name}-retrain"}

@@ -25,7 +25,7 @@ MERGED = ("train", "asha", "plateau")
 #: What `scheduler: halving` takes where nothing is given: batches of 9 leave 3, then 1.
 HALVING = {"grace_period": 0.1, "reduction_factor": 3}
 #: What the record adds to study.yaml.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin"})
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "warm_from", "origin"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -113,7 +113,8 @@ class Study(_Strict):
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
     points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")
     warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
-    top: int = Field(3, ge=1, description="How many points of warm_start.")
+    history: bool = Field(True, description="Try points of similar earlier studies early, and remember this one.")
+    top: int = Field(3, ge=1, description="How many points of warm_start or the history, at most.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
     scheduler: Literal["asha", "halving", "none"] = Field(
         "asha", description="Early stopping against other trials: asha, halving (in batches, with pauses), none."

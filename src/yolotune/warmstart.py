@@ -1,4 +1,4 @@
-"""Initial points from earlier studies: of the study that `warm_start` names, otherwise those that the history proposes."""
+"""Initial points from earlier studies: of the one that `warm_start` names, otherwise what the history proposes."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _differences(study: Study, here: Here, other: StudyRecord) -> list[str]:
 
 
 def _fingerprint(other: StudyRecord) -> str | None:
-    """Returns that of the dataset a study trained on; None where it is lost: the points are in the record all the same."""
+    """Returns that of the dataset a study trained on; None where it is lost: the points are recorded all the same."""
     try:
         environment = json.loads((other.folder / "environment.json").read_text(encoding="utf-8"))
         return str(environment["dataset"]["fingerprint"])
