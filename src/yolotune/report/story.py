@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolotune.prior import recorded_provenance, told_of
 from yolotune.record import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
@@ -34,7 +35,7 @@ class Step:
 
 def verdict(facts: Facts) -> list[str]:
     """Returns the verdict in a few sentences: what was won, what it cost, what is still open."""
-    return [text for text in (_won(facts), _spent(facts), _open(facts)) if text]
+    return [text for text in (_won(facts), _prior(facts), _spent(facts), _open(facts)) if text]
 
 
 def _won(facts: Facts) -> str:
@@ -64,6 +65,23 @@ def _no_comparison(zero: TrialRecord | None) -> str:
         f"Trial 0, Ultralytics’ defaults, {how} after {plural(len(zero.epochs), 'epoch')}, so its value is not what "
         "the defaults reach in full, and what was won over them is unknown."
     )
+
+
+def _prior(facts: Facts) -> str:
+    """Returns what the study knew before its first epoch, and what that means for its figures."""
+    study, best = facts.study, facts.best
+    provenance = recorded_provenance(study.settings)
+    if not provenance:
+        return ""
+    first = "It did not begin from nothing" if len(study.trials) > 1 else "It does not begin from nothing"
+    text = f"{first}: after the defaults come {told_of(provenance)}. That is prior knowledge"
+    if best is not None:
+        one = "one" if best.point in study.settings["warm_points"] else "none"
+        text += f" (the best trial, {best.number}, is {one} of them)"
+    text += ", and these figures say less about the search than those of one that began without."
+    if any(one.same_data for one in provenance):
+        text += " Points from the same data were chosen on these very validation images and may flatter."
+    return text
 
 
 def _spent(facts: Facts) -> str:
