@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+from ray.tune.utils.util import flatten_dict
+
 from curves import F1, Curve, Row, Source
 from yolotune.halving import SuccessiveHalving, Word
 from yolotune.record import Ending, Verdict
@@ -114,12 +116,12 @@ class OneByOne(Policy):
         stop = self._plateau is not None and self._plateau(training.trial_id, result)
         stop = stop or result.get("done", False)
         if not stop and self._asha:
-            stop = self._asha.on_trial_result(None, trial, result) == "STOP"
+            stop = self._asha.on_trial_result(None, trial, flatten_dict(result)) == "STOP"
         if not stop:
             self._searcher.on_trial_result(training.trial_id, result)
             return True
         if self._asha:
-            self._asha.on_trial_complete(None, trial, result)
+            self._asha.on_trial_complete(None, trial, flatten_dict(result))
         self._searcher.on_trial_complete(training.trial_id, result)
         return False
 

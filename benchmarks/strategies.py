@@ -21,15 +21,18 @@ class Strategy:
         asha: Settings of `study.asha`; None for none.
         plateau: Settings of `study.plateau`; None for none.
         batch: Trials that meet at rungs in synchronous halving; 0 for all of a study, None for asynchronous.
+        share: Of the trials that a study would have; the others are not tried at all.
     """
 
     name: str
     asha: Mapping[str, Any] | None = None
     plateau: Mapping[str, Any] | None = None
     batch: int | None = None
+    share: float = 1.0
 
     def study(self, **given: Any) -> Study:
         """Returns the study: the default preset with this strategy's rules."""
+        given |= {"num_samples": max(1, round(given.get("num_samples", 50) * self.share))}
         study = Study(data="none", asha=self.asha, plateau=self.plateau, **given)
         if self.batch is None:
             return study
@@ -53,6 +56,8 @@ FIRST = 1
 RUN_ALL = Strategy("run all")
 STRATEGIES = (
     RUN_ALL,
+    Strategy("fewer trials: 2 of 5, in full", share=2 / 5),
+    Strategy("fewer trials: 1 of 4, in full", share=1 / 4),
     Strategy("guide, to the letter: ASHA 25/2 current, std plateau", _GUIDE["asha"], _GUIDE["plateau"]),
     Strategy("guide, ASHA scaled: 0.1/2 current, std plateau", _asha(0.1, 2, "current"), _GUIDE["plateau"]),
     Strategy(

@@ -164,9 +164,8 @@ class SuccessiveHalving:
         own, needed = meeting.scores[number], meeting.scores[meeting.kept[-1]]
         standings = self._standings(meeting.scores, meeting.milestone)
         shown = "none" if own == -math.inf else f"{self._sign * own:.4f}"
-        best = f"the best {meeting.places}" if meeting.places > 1 else "the best"
-        among = f"was not among {best} of {len(meeting.scores)}"
-        text = f"rung at epoch {meeting.milestone}: {self._metric} {shown} {among}"
+        best = f"among the best {meeting.places}" if meeting.places > 1 else "the best"
+        text = f"rung at epoch {meeting.milestone}: {self._metric} {shown} was not {best} of {len(meeting.scores)}"
         if signals.all_have(standings):
             return f"{text} by that and the training losses"
         return text if needed == -math.inf else f"{text} (needed {self._sign * needed:.4f})"
@@ -206,10 +205,10 @@ class SuccessiveHalving:
             yield from (meeting for meeting in self.meetings(batch) if meeting.scores)
 
     def open_rungs(self) -> list[Meeting]:
-        """Returns the rung at which each batch that has begun waits for somebody."""
+        """Returns the rung at which each batch that has begun waits for somebody; none for a trial that is alone."""
         begun = {number // self._size for number in self._courses}
         last = (self.meetings(batch)[-1:] for batch in sorted(begun - self._over))
-        return [meeting for found in last for meeting in found if meeting.missing]
+        return [m for found in last for m in found if m.missing and len(m.scores) + len(m.missing) > 1]
 
     def meetings(self, batch: int) -> list[Meeting]:
         """Returns the rungs of a batch up to the first at which somebody is missing."""

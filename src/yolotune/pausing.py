@@ -26,7 +26,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from yolotune.halving import SuccessiveHalving, Turn, Word
 from yolotune.record import Ending, TrialRecord, Verdict
-from yolotune.schedule import Endings
+from yolotune.schedule import Endings, report_in
 from yolotune.search import ending_of
 from yolotune.signals import losses
 from yolotune.stop import Stop
@@ -119,7 +119,7 @@ class Halving(TrialScheduler):
         self._busy.discard(number)
 
     def _report(self, trial: Trial, result: dict[str, Any]) -> None:
-        early = losses(result.get("report", {}), trial.config["point"])
+        early = losses(report_in(result), trial.config["point"])
         self._rules.report(_number(trial), int(result["epoch"]), result.get(self._metric), early)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from yolotune import signals
 from yolotune.metrics import is_finite
 from yolotune.signals import Standing
-from yolotune.space import Point
-from yolotune.study import Study
+
+if TYPE_CHECKING:
+    from yolotune.space import Point
+    from yolotune.study import Study
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ class Rungs:
         return None
 
 
+def bracket_odds(sizes: Sequence[int]) -> list[float]:
+    """Returns the share of trials that each bracket gets, from its number of rungs."""
+    weights = np.exp(np.array(sizes, dtype=float) - max(sizes))
+    return [float(odds) for odds in weights / weights.sum()]
+
+
 class Halving:
     """Asynchronous successive halving over all brackets of a study, whose memory can be rebuilt from the record.
 
@@ -106,9 +114,8 @@ class Halving:
 
     def bracket_of(self, number: int) -> Rungs:
         """Returns the bracket of a trial, the same after every restart; Ray's odds: more rungs, likelier."""
-        sizes = np.array([len(bracket.milestones) for bracket in self.brackets], dtype=float)
-        odds = np.exp(sizes - sizes.max())
-        chosen = np.random.default_rng((self._seed, number)).choice(len(self.brackets), p=odds / odds.sum())
+        odds = bracket_odds([len(bracket.milestones) for bracket in self.brackets])
+        chosen = np.random.default_rng((self._seed, number)).choice(len(self.brackets), p=odds)
         return self.brackets[int(chosen)]
 
     def judge(self, number: int, epoch: int, value: Any, early: Standing = ()) -> Cut | None:

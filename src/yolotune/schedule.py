@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,21 @@ from ray.tune import Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from yolotune.earlystop import Plateau, epochs_of
 from yolotune.errors import StudyFailed
 from yolotune.metrics import best_direction, is_finite
 from yolotune.record import Ending, Verdict
 from yolotune.rungs import Cut, Halving
 from yolotune.signals import losses
-from yolotune.study import Plateau, Study, epochs_of
+from yolotune.study import Study
 
 #: Why a trial was stopped, by its number; filled by schedulers and stoppers, read by the searcher and the record.
 Endings = dict[int, Ending]
+
+
+def report_in(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the epoch report in a result as Ray hands it to schedulers: flattened, under keys like `report/epoch`."""
+    return {name.removeprefix("report/"): value for name, value in result.items() if name.startswith("report/")}
 
 
 class Asha(Halving, FIFOScheduler):
@@ -48,7 +54,7 @@ class Asha(Halving, FIFOScheduler):
             self._judge_report(trial, result)
 
     def _judge_report(self, trial: Trial, result: dict[str, Any]) -> Cut | None:
-        early = losses(result.get("report", {}), trial.config["point"])
+        early = losses(report_in(result), trial.config["point"])
         return self.judge(int(trial.config["number"]), int(result["epoch"]), result.get(self._metric), early)
 
 

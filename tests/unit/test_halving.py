@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils.util import flatten_dict
 
 from yolotune.halving import SuccessiveHalving, Turn, Word
 from yolotune.pausing import Halving
@@ -174,7 +175,7 @@ def test_of_losses_the_lowest_are_kept() -> None:
     for number, loss in enumerate((2.0, 1.0, 3.0)):
         rules.report(number, 2, loss)
     assert kept(rules) == (1,)
-    assert rules.reason(0) == "rung at epoch 2: val/seg_loss 2.0000 was not among the best of 3 (needed 1.0000)"
+    assert rules.reason(0) == "rung at epoch 2: val/seg_loss 2.0000 was not the best of 3 (needed 1.0000)"
 
 
 def test_equal_scores_are_kept_by_number_and_one_at_least() -> None:
@@ -248,7 +249,7 @@ def test_by_signals_low_losses_outweigh_an_f1_that_has_not_begun() -> None:
             rules.report(number, 2, value, (-loss, -loss))
         assert kept(rules) == (first,)
     assert rules.reason(1) == (
-        "rung at epoch 2: seg_metrics/F1 0.1000 was not among the best of 3 by that and the training losses"
+        "rung at epoch 2: seg_metrics/F1 0.1000 was not the best of 3 by that and the training losses"
     )
 
 
@@ -344,6 +345,22 @@ def test_the_last_to_come_is_told_at_once_and_the_others_when_a_slot_is_free() -
     first.status = Trial.TERMINATED
     kept = rules.choose_trial_to_run(controller)
     assert kept is trials[1] and "cut" not in kept.config
+
+
+def test_what_ray_hands_on_counts_as_what_is_recorded() -> None:
+    """Ray flattens a report; the losses in it let the lower F1 win, live and rebuilt."""
+    rules, endings = scheduler(asha={"rank": "signals"})
+    records = []
+    for number, (value, loss) in enumerate([(0.0, 0.5), (0.1, 1.0), (0.05, 2.0)]):
+        row = {"epoch": 2, F1: value} | dict.fromkeys(GAINS, loss)
+        rules.on_trial_add(None, ray_trial(number))
+        said = rules.on_trial_result(None, ray_trial(number), flatten_dict({"epoch": 2, F1: value, "report": row}))
+        records.append(TrialRecord(number, Path(), {}, [row], None, None, None))
+    again = SuccessiveHalving(make(num_samples=3, asha={"rank": "signals"}))
+    again.rebuild(records)
+    assert kept(again) == (0,)
+    assert said == TrialScheduler.STOP and endings[2].reason == again.reason(2)
+    assert "training losses" in endings[2].reason
 
 
 def test_a_trial_whose_process_died_is_waited_for_if_ray_starts_it_again() -> None:

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 from ray.tune.stopper import TrialPlateauStopper
+from ray.tune.utils.util import flatten_dict
 
+from yolotune.earlystop import Plateau
 from yolotune.errors import StudyFailed
 from yolotune.record import Verdict
 from yolotune.rungs import Rungs
 from yolotune.schedule import Asha, Endings, PlateauStopper, patience_plateau, std_plateau
 from yolotune.signals import GAINS
-from yolotune.study import Plateau, Study
+from yolotune.study import Study
 
 F1 = "seg_metrics/F1"
 WATCHED = "train_seg_metrics/F1"
@@ -114,7 +116,7 @@ def test_rebuilding_from_recorded_epochs_gives_equal_rungs() -> None:
                 value = draw.choice([draw.random(), math.nan])
                 row = {"epoch": epoch, F1: value} | {loss: draw.random() for loss in GAINS}
                 rows[number].append(row)
-                result = {"epoch": epoch, F1: value, "report": row}
+                result = flatten_dict({"epoch": epoch, F1: value, "report": row})  # as Ray does
                 if live.on_trial_result(None, ray_trial(number), result) == TrialScheduler.STOP or epoch == 16:
                     live.on_trial_complete(None, ray_trial(number), result)
                     alive.discard(number)
@@ -136,7 +138,7 @@ def test_rank_best_forgives_a_bad_last_epoch_and_rank_current_does_not() -> None
 def report(epoch: int, value: float, loss: float) -> dict[str, Any]:
     """Returns what Ray hands on: a report whose four losses are equal."""
     row = {"epoch": epoch, F1: value} | dict.fromkeys(GAINS, loss)
-    return {"epoch": epoch, F1: value, "report": row}
+    return dict(flatten_dict({"epoch": epoch, F1: value, "report": row}))
 
 
 def test_rank_signals_keeps_a_late_starter_that_learns_and_cuts_one_that_forgets() -> None:

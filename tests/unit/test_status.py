@@ -28,6 +28,7 @@ from yolotune.yamlio import write_yaml
 
 F1, TRAIN_F1 = "seg_metrics/F1", "train_seg_metrics/F1"
 SETTINGS = {
+    "data": "d.yaml",
     "objective": "metrics/F1(M)",
     "search": "tpe",
     "num_samples": 6,
@@ -146,6 +147,20 @@ def test_the_last_trial_is_not_shared() -> None:
     assert account.summary().seconds_left == pytest.approx(6 * 2)
 
 
+def test_until_a_trial_has_ended_the_forecast_stands_for_the_others() -> None:
+    account = tally(expected=40.0)
+    train(account, 0, [0.1] * 4)
+    assert account.summary().seconds_left == pytest.approx((40 - 4) / 2 * 2)
+    assert tally(expected=40.0).summary().seconds_left is None, "no epoch has been timed"
+
+
+def test_a_budget_in_epochs_bounds_what_is_left() -> None:
+    account = tally(ceiling=20)
+    train(account, 0, [0.1] * 10, Verdict.COMPLETED)
+    train(account, 1, [0.1] * 4)
+    assert account.summary().seconds_left == pytest.approx((20 - 14) / 2 * 2)
+
+
 def test_a_study_has_no_more_trials_than_its_space_has_points() -> None:
     few = {"batch": Choice((4, 8)), "cos_lr": Choice((True, False))}
     assert [planned_trials(wanted, dict(few)) for wanted in (3, 50)] == [3, 4]
@@ -177,7 +192,9 @@ def test_a_record_stands_as_the_events_that_made_it(tmp_path: Path) -> None:
 
 
 def test_a_paused_trial_is_neither_running_nor_left() -> None:
-    rungs = empty_rungs(Study(data="d", epochs=10, num_samples=6, scheduler="halving", asha={"batch": 3}))
+    rungs = empty_rungs(
+        Study(data="d", epochs=10, num_samples=6, scheduler="halving", asha={"batch": 3, "grace_period": 1})
+    )
     account = tally(halving=rungs)
     train(account, 0, [0.1, 0.2])
     assert account.summary().rungs == (OpenRung(0, 1, 1, 3),)
@@ -214,8 +231,6 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
     assert said.pop("seconds_left") > 0
     assert said == {
         "schema": 1,
-        "paused": [],
-        "rungs": [],
         "folder": str(tmp_path / "study"),
         "objective": "metrics/F1(M)",
         "mode": "max",
@@ -236,7 +251,7 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
                 "interrupted": 1,
             },
         },
-        "epochs": {"full": 10, "trained": 10, "saved": 8},
+        "epochs": {"full": 10, "trained": 10, "saved": 8, "expected": 31.25, "budget": None},
         "warm_from": [],
         "best": {"trial": 3, "epoch": 4, "value": pytest.approx(0.3)},
         "defaults": 0.0,
@@ -251,6 +266,8 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
                 "seconds_left": 12.0,
             }
         ],
+        "paused": [],
+        "rungs": [],
     }
 
 

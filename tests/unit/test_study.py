@@ -10,10 +10,11 @@ import yaml
 from ultralytics.utils.files import increment_path
 
 from yolotune.check import check_settings
+from yolotune.earlystop import Asha, epochs_of
 from yolotune.errors import UserError
 from yolotune.points import read_points
 from yolotune.space import Uniform, parse_domain
-from yolotune.study import Asha, Study, epochs_of, load_study, merge, read_preset
+from yolotune.study import Study, load_study, merge, read_preset
 
 #: The guide's section "Search Space Configuration", as it stands there.
 GUIDE = {
