@@ -23,6 +23,7 @@ from yolotune.layers import PRESETS
 from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
+from yolotune.proposals import gives_points
 from yolotune.resources import check_storage, existing, forecast, share_out
 from yolotune.similarity import NAMES_KEPT, Task
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
@@ -79,7 +80,9 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
             problems += read[1]
         here = _here(study, dataset, model)
         warm = attempt(lambda: warm_points(study, here, folder)) or warm
-        points = [*points[:1], *warm.points, *(point for point in points[1:] if point not in warm.points)]
+        asked = 1 if study.warm_start is not None or not gives_points(study) else len(points)
+        points = [*points[:asked], *warm.points, *points[asked:]]
+        points = [point for place, point in enumerate(points) if point not in points[:place]]
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
     said = [*notes(study, dataset), *warm.notes, *([warning] if warning else [])]
@@ -90,7 +93,11 @@ def _here(study: Study, dataset: Dataset | None, model: str | None) -> Here:
     """Returns what points of before are compared with, as far as it is known."""
     if dataset is None or model is None:
         return Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or study.model)
-    task = Task(
+    return Here(dataset.nc, dataset.fingerprint, model, _task(study, dataset, model) if study.asks_history else None)
+
+
+def _task(study: Study, dataset: Dataset, model: str) -> Task:
+    return Task(
         fingerprint=dataset.fingerprint,
         images=dataset.images["train"],
         objects=dataset.instances["train"] / dataset.images["train"],
@@ -104,7 +111,6 @@ def _here(study: Study, dataset: Dataset | None, model: str | None) -> Here:
         epochs=study.epochs,
         objective=study.objective,
     )
-    return Here(dataset.nc, dataset.fingerprint, model, task)
 
 
 def check_settings(study: Study) -> list[Problem]:

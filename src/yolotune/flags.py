@@ -177,8 +177,9 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
     if pairs:
         flags["train"] = pairs
     study = load_study(folder or (Path(files[0]) if files else None), flags)
-    if given.get("top") is not None and not study.history and study.warm_start is None:
-        raise fail("--top", "given with neither a history nor a warm start.", "leave it out, or give --warm-start.")
+    if given.get("top") is not None and study.warm_start is None and not study.asks_history:
+        why = "a grid tries all its points" if study.history else "the history is off"
+        raise fail("--top", f"no earlier study is asked for points: {why}.", "leave it out, or give --warm-start.")
     return study
 
 

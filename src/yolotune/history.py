@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from yolotune.arguments import ultralytics_defaults
-from yolotune.errors import UserError
+from yolotune.errors import UserError, fail
 from yolotune.metrics import better
 from yolotune.preflight import redacted
 from yolotune.record import CONFIRMED, FINISHED, StudyRecord, best_trials, read_study
@@ -35,7 +35,9 @@ STUDIES, POINTS = 500, 10
 #: Bytes that are read, from the end: more than `STUDIES` lines of 20 hyperparameters have.
 MOST = 8_000_000
 #: Seconds that a study waits for another one that writes.
-PATIENCE_S = 10.0
+PATIENCE_S = 2.0
+#: All that can be wrong with a disk, a lock and a record. Whatever it is, the study has ended well.
+_FAULTS = (OSError, Timeout, UserError, ValueError, KeyError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -94,19 +96,26 @@ class Remembered:
 
 
 def history_file() -> Path:
-    """Returns where the history is, whether it is there or not."""
+    """Returns where the history is, whether it is there or not.
+
+    Raises:
+        UserError: There is no home folder, and XDG_DATA_HOME names none.
+    """
     given = os.environ.get("XDG_DATA_HOME", "")
-    data = Path(given) if os.path.isabs(given) else Path("~/.local/share").expanduser()  # relative ones do not count
+    try:  # relative ones do not count
+        data = Path(given) if os.path.isabs(given) else Path("~/.local/share").expanduser()
+    except RuntimeError as error:  # as in a container whose user is a mere number
+        raise fail("XDG_DATA_HOME", "not set, and there is no home folder for a history.", "set it.") from error
     return data / "yolotune" / "history.jsonl"
 
 
 def read_history() -> tuple[list[Remembered], list[str]]:
     """Returns all studies that can be read, the newest last, and in words what cannot."""
-    path = history_file()
     try:
+        path = history_file()
         lines = _lines(path)
-    except OSError as error:
-        return [], [f"history: {path} cannot be read ({error.strerror}); the study begins without it."]
+    except (OSError, UserError) as error:
+        return [], [f"history: it cannot be read ({str(error).splitlines()[0]}); the study begins without it."]
     studies, damaged, newer = [], 0, 0
     for line in lines:
         found = _parsed(line)
@@ -131,8 +140,8 @@ def remember(folder: Path) -> str | None:
     Returns:
         In words why that was not possible, if so.
     """
-    path = history_file()
     try:
+        path = history_file()
         study = remembered(read_study(folder))
         if study is None:
             return None
@@ -141,8 +150,8 @@ def remember(folder: Path) -> str | None:
             lines = [line for line in _lines(path) if _stays(_parsed(line), study.uid)]
             lines.append(json.dumps(redacted({"schema": SCHEMA, **asdict(study)}), allow_nan=False).encode())
             write_atomic(path.resolve(), b"".join(line + b"\n" for line in lines[-STUDIES:]))  # it may be a link
-    except (OSError, Timeout, UserError, ValueError, KeyError, TypeError) as error:
-        return f"History: this study is not in {path}: {str(error).splitlines()[0] if str(error) else error!r}"
+    except _FAULTS as error:
+        return f"History: this study is not in it: {str(error).splitlines()[0] if str(error) else error!r}"
     return None
 
 
@@ -248,7 +257,7 @@ def _parsed(line: bytes) -> Remembered | int:
         schema = said["schema"]
         if schema == SCHEMA:
             return _READER.validate_json(line, strict=True)
-    except (ValueError, KeyError, TypeError, RecursionError):  # of pydantic too: its errors are ValueErrors
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # of pydantic too: a ValueError
         return 0
     return schema if type(schema) is int and schema > SCHEMA else 0
 

@@ -31,6 +31,10 @@ class Provenance:
     by: Literal["history", "warm_start"]
     same_data: bool | None
 
+    def __str__(self) -> str:
+        trial = "" if self.trial is None else f"trial {self.trial} of "
+        return f"{trial}{self.study} ({self.by.replace('_', ' ')})"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -67,6 +71,14 @@ def told_of(provenance: Sequence[Provenance]) -> str:
 def recorded_provenance(settings: Mapping[str, Any]) -> list[Provenance]:
     """Returns where the initial points of a recorded study came from; nothing for one that began without."""
     return [Provenance(**said) for said in settings.get("warm_from") or []]
+
+
+def known_from(point: Point, settings: Mapping[str, Any]) -> Provenance | None:
+    """Returns where a point of a recorded study came from, if it came from an earlier one."""
+    for given, one in zip(settings.get("warm_points") or [], recorded_provenance(settings), strict=False):
+        if given == point:
+            return one
+    return None
 
 
 def fit(source: Source, study: Study, default: Point) -> tuple[Point, list[str]]:

@@ -15,6 +15,7 @@ from yolotune.halving import SuccessiveHalving
 from yolotune.outcome import outcome, sentence
 from yolotune.paired import LEVEL
 from yolotune.plan import Listener, Origin, Plan
+from yolotune.prior import known_from
 from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.space import Point
 from yolotune.status import planned_trials, tally_of
@@ -261,6 +262,8 @@ def best_lines(record: StudyRecord) -> list[str]:
     lines = [
         f"Best: trial {best.number}, {record.settings['objective']} {_value(best.value)} at epoch {best.best_epoch}."
     ]
+    if prior := known_from(best.point, record.settings):
+        lines.append(f"Its point was known before: {prior}.")
     if held is not None and held.trial == best.number:
         seeds = ", ".join(map(str, held.seeds))
         lines.append(f"Confirmed: mean {held.mean:.4f} over the fresh seeds {seeds}.")

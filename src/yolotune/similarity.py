@@ -25,6 +25,8 @@ WEIGHTS, STEP, FAMILY, UNKNOWN, PRETRAINED = 0.2, 0.1, 0.3, 0.5, 1.0
 #: Smaller objects are as good as this: the share of the image of one pixel in a thousand by a thousand.
 LEAST_AREA = 1e-6
 SIZES = "nsmlx"
+#: No amount of anything is larger.
+MOST = 1e15
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Task:
 
     def __post_init__(self) -> None:
         amounts = (self.images, self.objects, self.side, self.nc, self.imgsz, self.epochs)
-        if not all(0 < amount < math.inf for amount in amounts) or not all(0 <= area < math.inf for area in self.areas):
-            raise ValueError(f"amounts above 0 are expected, got {self}")
+        if not all(0 < amount < MOST for amount in amounts) or not all(0 <= area < MOST for area in self.areas):
+            raise ValueError(f"amounts above 0 and below {MOST:g} are expected")
 
 
 #: Class names that are kept of a dataset: enough to know it by.

@@ -174,6 +174,11 @@ class Study(Strict):
         return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
 
     @property
+    def asks_history(self) -> bool:
+        """Whether earlier studies may propose points: one that is named has the word, and a grid tries all anyway."""
+        return self.history and self.warm_start is None and self.search != "grid"
+
+    @property
     def ceiling(self) -> Budget:
         """What the study may cost at most; nothing is said where there is no budget."""
         return Budget() if self.budget is None else Budget.parse(self.budget)

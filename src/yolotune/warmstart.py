@@ -62,18 +62,18 @@ def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
     Raises:
         UserError: The named study is missing, has nothing to give, or searched in the other direction.
     """
-    if study.warm_start is None and not study.history:
-        return Warm([], [], [])
-    sources = _recorded(study, folder) if folder else None
     default = default_point(study.domains, here.nc, study.fixed.get("optimizer"))[0]
-    notes: list[str] = []
-    if sources is None and study.warm_start is not None:
+    if folder and (folder / "study.yaml").exists():
+        sources, notes = _recorded(study, folder, here)
+    elif study.warm_start is not None:
         sources, notes = _best(study, here)
-    elif sources is None and folder is None and here.task is not None:
+    elif study.asks_history and here.task is not None:
         sources, notes = propose(study, here.task, default)
+    else:
+        return Warm([], [], [])
     points: list[Point] = []
     provenance: list[Provenance] = []
-    for source in sources or []:
+    for source in sources:
         point, misfits = fit(source, study, default)
         if misfits:
             by = source.provenance.by.replace("_", " ")
@@ -84,19 +84,28 @@ def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
     return Warm(points, provenance, notes)
 
 
-def _recorded(study: Study, folder: Path) -> list[Source] | None:
-    """Returns the points of a study that goes on; None if it began with another warm start, or with none."""
+def _recorded(study: Study, folder: Path, here: Here) -> tuple[list[Source], list[str]]:
+    """Returns the points of a study that goes on, and what to say of them.
+
+    Named for another warm start than before, it gets the points of that one; those of before that were tried stay in
+    the list, for what came of them is still known from there.
+    """
     settings = read_yaml(folder / "study.yaml", whole=True)
-    named = ("warm_start", "top") if study.warm_start is not None else ("warm_start",)
     points = settings.get("warm_points")
-    if points is None or any(settings.get(name) != getattr(study, name) for name in named):
-        return None
     unknown = Provenance("an earlier study", "", None, None, "warm_start", None)  # as recorded by older versions
-    provenance = recorded_provenance(settings) or [unknown] * len(points)
-    return [
+    provenance = recorded_provenance(settings) or [unknown] * len(points or [])
+    sources = [
         Source(f"recorded point {number}", point, point, said)
-        for number, (point, said) in enumerate(zip(points, provenance, strict=True), start=1)
-    ][: study.top]
+        for number, (point, said) in enumerate(zip(points or [], provenance, strict=True), start=1)
+    ]
+    named = ("warm_start", "top") if study.warm_start is not None else ("warm_start",)
+    if points is None or any(settings.get(name) != getattr(study, name) for name in named):
+        new, notes = _best(study, here) if study.warm_start is not None else ([], [])
+        tried = [trial.point for trial in read_study(folder).trials] if sources else []
+        return [*new, *(source for source in sources if source.point in tried)], notes
+    if study.warm_start is None and settings.get("top") != study.top:
+        return sources, ["history: a study that goes on keeps the points it began with; top changes nothing here"]
+    return sources, []
 
 
 def _best(study: Study, here: Here) -> tuple[list[Source], list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.outcome import duration, sentence
-from yolotune.prior import recorded_provenance, told_of
+from yolotune.prior import known_from, recorded_provenance, told_of
 from yolotune.record import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
@@ -75,10 +75,11 @@ def _prior(facts: Facts) -> str:
     provenance = recorded_provenance(study.settings)
     if not provenance:
         return ""
-    first = "It did not begin from nothing" if len(study.trials) > 1 else "It does not begin from nothing"
-    text = f"{first}: after the defaults come {told_of(provenance)}. That is prior knowledge"
+    here = [str(trial.number) for trial in study.trials if known_from(trial.point, study.settings)]
+    tried = f", here trial{'s' if len(here) > 1 else ''} {listed(here)}" if here else ""
+    text = f"The search did not begin from nothing: it was given {told_of(provenance)}{tried}. That is prior knowledge"
     if best is not None:
-        one = "one" if best.point in study.settings["warm_points"] else "none"
+        one = "one" if known_from(best.point, study.settings) else "none"
         text += f" (the best trial, {best.number}, is {one} of them)"
     text += ", and these figures say less about the search than those of one that began without."
     if any(one.same_data for one in provenance):
