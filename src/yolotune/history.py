@@ -151,7 +151,8 @@ def remember(folder: Path) -> str | None:
             lines.append(json.dumps(redacted({"schema": SCHEMA, **asdict(study)}), allow_nan=False).encode())
             write_atomic(path.resolve(), b"".join(line + b"\n" for line in lines[-STUDIES:]))  # it may be a link
     except _FAULTS as error:
-        return f"History: this study is not in it: {str(error).splitlines()[0] if str(error) else error!r}"
+        said = str(error) or repr(error)
+        return f"History: this study is not in it: {said.splitlines()[0]}"
     return None
 
 

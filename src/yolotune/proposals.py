@@ -21,8 +21,8 @@ from yolotune.study import Study
 STUDIES = 3
 #: The second best point of a study comes before the best one of another that is further away by this; and so on.
 RANK_STEP = 0.25
-#: Points nearer than this say the same: root mean square over the hyperparameters, each in its range 0..1.
-APART = 0.1
+#: Points nearer than this say the same: a quarter of the range of one hyperparameter, or a tenth of six.
+APART = 0.25
 
 
 def propose(study: Study, task: Task, default: Point) -> tuple[list[Source], list[str]]:
@@ -62,8 +62,8 @@ def _candidates(study: Study, task: Task) -> tuple[list[Source], list[str]]:
     if asked and not near:
         apart, _, nearest = asked[0]
         why = ", ".join(part.words for part in differences(task, nearest.task)[:3])
-        said = f"the nearest, {nearest.name}, is {apart:.1f} away, {NEAR:g} is too far ({why})"
-        notes.append(f"history: no study of {len(asked)} is near enough to propose a point: {said}")
+        said = f"the nearest of {len(asked)}, {nearest.name}, is {apart:.1f} away, {NEAR:g} is too far ({why})"
+        notes.append(f"history: no earlier study is near enough to propose a point: {said}")
     ranked = [
         (apart + RANK_STEP * rank, place, _source(one, found, task))
         for place, (apart, one) in enumerate(near)
@@ -99,10 +99,13 @@ def _same_optimizer(source: Source, study: Study) -> bool:
 
 
 def gap(one: Point, other: Point, space: Space) -> float:
-    """Returns how far two points are apart, 0..1: root mean square over the hyperparameters, each in its range."""
-    steps = [abs(_place(one[name], domain) - _place(other[name], domain)) for name, domain in space.items()]
-    apart = [min(1.0, step) for step in steps]
-    return math.sqrt(math.fsum(step**2 for step in apart) / max(1, len(apart)))
+    """Returns how far two points are apart, 0 and up: the length of the way between them, each range taken as 1.
+
+    Not its mean over the hyperparameters: two points that differ in the learning rate alone differ, however many
+    others there are.
+    """
+    steps = (abs(_place(one[name], domain) - _place(other[name], domain)) for name, domain in space.items())
+    return math.hypot(*(min(1.0, step) for step in steps))
 
 
 def _place(value: Any, domain: Domain) -> float:

@@ -125,7 +125,12 @@ def _data(here: Task, there: Task) -> list[Difference]:
 
 def _ratio(what: str, here: float, there: float, weight: float) -> Difference:
     """Returns a difference that costs `weight` per factor of ten."""
-    return Difference(weight * abs(math.log10(here) - math.log10(there)), f"{what} {there:.4g} there, {here:.4g} here")
+    words = f"{what} {_amount(there)} there, {_amount(here)} here"
+    return Difference(weight * abs(math.log10(here) - math.log10(there)), words)
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
 
 
 def _model(here: Task, there: Task) -> list[Difference]:
