@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import secrets
 import signal
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jobs import make_job
 from yolotune.job import Job, isolate
 from yolotune.shapes import make_shapes
 
@@ -48,22 +48,6 @@ def _empty_history(folders: pytest.TempPathFactory) -> Iterator[None]:
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of shapes, 12 training and 6 validation images of 64 px; its data.yaml."""
     return make_shapes(tmp_path_factory.mktemp("shapes"), train=12, val=6, size=64, per_image=2)
-
-
-def make_job(data: Path, folder: Path, **settings: object) -> Job:
-    """Returns what trainings of a few epochs on shapes are told, from random weights."""
-    from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
-
-    dataset = load_dataset(data)
-    job = Job(
-        model="yolo11n-seg.yaml",
-        data=write_resolved(dataset, folder),
-        epochs=3,
-        fixed={"imgsz": 64, "seed": 0, "optimizer": "AdamW", "warmup_bias_lr": 0.0, "nbs": 8, "close_mosaic": 1},
-        indexes={split: build_index(dataset, split, folder) for split in ("train", "val")},
-        train_subset=write_train_subset(dataset, folder),
-    )
-    return dataclasses.replace(job, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

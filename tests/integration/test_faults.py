@@ -173,7 +173,7 @@ def test_storage_that_cannot_be_written_is_refused(small_disk: Path, shapes: Pat
 
 
 def test_a_dataset_that_cannot_be_written_trains(small_disk: Path, shapes: Path, job: Job, tmp_path: Path) -> None:
-    from conftest import make_job
+    from jobs import make_job
     from yolotune.trainer import TrialTrainer
 
     data = shutil.copytree(shapes.parent, small_disk / "Größe 漢字 und Leerzeichen") / "data.yaml"

@@ -167,7 +167,7 @@ def numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_paused_yolo_training_goes_on_number_by_number_in_the_same_run(shapes: Path, tmp_path: Path) -> None:
     """Two trials meet after the first of three epochs; both have F1 0, so the one with the lower number goes on."""
     settings = {"num_samples": 2, "epochs": 3, "wandb": "offline", "scheduler": "halving"}
-    asha = {"grace_period": 1, "batch": 2}
+    asha = {"grace_period": 1, "batch": 2, "rank": "best"}
     finish(start(tmp_path, "run", write_study(tmp_path, shapes, **settings, asha=asha)))
     record = read_study(tmp_path / "study")
     kept, cut = record.trials

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from conftest import make_job
+from jobs import make_job
 from yolotune import metrics
 from yolotune.job import Job, Order, user_settings_folder
 from yolotune.record import Verdict

@@ -17,53 +17,14 @@ from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pasts import DATASET, ENVIRONMENT, SPACE, TASK, TRIALS, ended, keep
 from yolotune import history
 from yolotune.history import history_file, read_history, remember
 from yolotune.proposals import propose
-from yolotune.record import CONFIRMED, Ending, Verdict
-from yolotune.recorder import Record
+from yolotune.record import CONFIRMED, Verdict
 from yolotune.similarity import Task
-from yolotune.space import Point
 from yolotune.study import Study
 from yolotune.yamlio import write_yaml
-
-SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}
-DATASET: dict[str, Any] = {
-    "yaml": "/secret/place/data.yaml",
-    "fingerprint": "fish",
-    "images": {"train": 400, "val": 200},
-    "instances": {"train": 2000, "val": 1200},
-    "areas": [0.01, 0.04, 0.2],
-    "side": 800.0,
-    "names": {"0": "cod", "1": "eel"},
-}
-ENVIRONMENT = {"dataset": DATASET, "model": {"name": "/weights/yolo11n-seg.pt", "sha256": "aa"}}
-TRIALS: list[tuple[Point, float, Verdict]] = [
-    ({"lr0": 0.001, "batch": 16}, 0.2, Verdict.COMPLETED),
-    ({"lr0": 0.002, "batch": 16}, 0.5, Verdict.COMPLETED),
-    ({"lr0": 0.003, "batch": 8}, 0.9, Verdict.DIVERGED),
-    ({"lr0": 0.004, "batch": 8}, 0.6, Verdict.PRUNED),
-    ({"lr0": 0.009, "batch": 8}, 0.1, Verdict.COMPLETED),
-]
-
-
-def ended(folder: Path, uid: str = "u1", trials: list[Any] = TRIALS, about: Any = ENVIRONMENT, **given: Any) -> Path:
-    """Writes a study that has ended, and returns its folder."""
-    study = Study(**{"data": "d.yaml", "epochs": 20, "name": folder.name, "space": SPACE, **given})
-    record = Record(folder, metric=study.metric, mode=study.direction, uid=uid)
-    record.create(study.model_dump(), about)
-    for number, (point, value, verdict) in enumerate(trials):
-        record.start(number, point)
-        record.append(number, {"epoch": 1, study.metric: value})
-        record.end(number, Ending(verdict, "for the test"), {})
-    return folder
-
-
-def keep(content: bytes | str) -> Path:
-    path = history_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 def names() -> list[str]:
@@ -232,11 +193,6 @@ def test_whatever_stands_in_it_a_study_is_planned_and_written(tmp_path: Path, ch
     sources, notes = propose(Study(data="d.yaml", space=SPACE), TASK, {"lr0": 0.001, "batch": 16})
     assert len(sources) <= 3 and all(isinstance(note, str) for note in notes)
     assert remember(folder) is None
-
-
-TASK = Task(
-    "fish", 400, 5.0, (0.01, 0.04, 0.2), 800.0, ("cod", "eel"), 2, "yolo11n-seg.pt", "aa", 640, 20, "metrics/F1(M)"
-)
 
 
 def test_a_history_that_cannot_be_read_or_written_is_a_note(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from test_history import TASK, ended, keep
 
+from pasts import TASK, ended, keep
 from yolotune.check import check
 from yolotune.demo import demo_study
 from yolotune.errors import UserError
