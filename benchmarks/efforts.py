@@ -3,7 +3,7 @@
     python benchmarks/efforts.py benchmarks/tables/NAME.jsonl.gz [--seeds 100 --searched 20]
 
 `forecast`: trials drawn from the table in random order (random search over real curves, exact), one slot, and TPE over
-the surrogate of `curves.py`, two slots; beside each the epochs that `Study.forecast` says beforehand.
+the surrogate of `surrogate.py`, two slots; beside each the epochs that `Study.forecast` says beforehand.
 `efforts`: the same random draws under the rules and the number of trials of each effort and of alternatives to them: F1
 of the best epoch of the study, and the level of its point (the mean F1 of the last epochs of its full training), which
 one lucky epoch moves less. Draws come from one pool, so standard errors know nothing of another dataset.
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from curves import Curve, Surrogate, level, read_table
+from curves import Curve, level, read_table
 from replay import Outcome, error, surrogate_study, table_study
 from strategies import Strategy
+from surrogate import Surrogate
 from yolotune.effort import CHOICES, rung_numbers
 from yolotune.study import Study
 
@@ -30,7 +31,7 @@ def rules(grace: float, factor: float, batch: int | None = None) -> Strategy:
     return Strategy(f"{name}, {grace:g}/{factor:g}", {"grace_period": grace, "reduction_factor": factor}, batch=batch)
 
 
-RULES = (rules(0.1, 2), rules(0.1, 3), rules(0.1, 4), rules(0.2, 2), rules(0.2, 3), rules(1, 3), rules(0.1, 3, 9))
+RULES = (rules(0.15, 2), rules(0.1, 2), rules(0.1, 3), rules(0.1, 4), rules(0.2, 2), rules(0.2, 3), rules(1, 3), rules(0.1, 3, 9))
 
 
 def report_forecast(curves: Sequence[Curve], seeds: int, searched: int) -> None:
@@ -40,7 +41,7 @@ def report_forecast(curves: Sequence[Curve], seeds: int, searched: int) -> None:
     print("|---|---|---:|---:|---:|---:|---:|")
     surrogate = Surrogate(curves, Study(data="none").domains)
     for search, count, tried, slots in (("random", seeds, (20, 50, 100), 1), ("tpe", searched, (20, 50), 2)):
-        for strategy in RULES if search == "random" else (rules(0.1, 2), rules(0.1, 3), rules(0.1, 3, 9)):
+        for strategy in RULES if search == "random" else (rules(0.15, 2), rules(0.1, 3), rules(0.1, 3, 9)):
             for trials in tried:
                 run = table_study(curves, trials) if search == "random" else None
                 run = run or surrogate_study(surrogate, epochs, trials, search)

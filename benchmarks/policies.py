@@ -96,7 +96,7 @@ class Policy:
         """Returns the report as a trial gives it; the last one comes with a verdict."""
         row = training.rows[-1]
         config = {"number": training.number, "point": training.curve.point}
-        result = {"epoch": int(row["epoch"]), F1: row[F1], "report": row, "config": config}
+        result = {"epoch": int(row["epoch"]), F1: row[F1], "best": training.best, "report": row, "config": config}
         if training.epoch == len(training.curve.rows):
             result |= {"verdict": "completed", "reason": f"all {training.epoch} epochs", "done": True}
         return result

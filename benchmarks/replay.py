@@ -8,7 +8,7 @@ on a simulated clock of recorded seconds per epoch; starting, ending, pausing an
 
 `table`: each seed draws its trials from a table without replacement, in random order: random search over real curves,
 exact. The points are split in two by a hash; strategies are chosen on one half and reported on the other.
-`surrogate`: for searchers that propose freely. Curves come from `curves.Surrogate`, whose held-out error is printed.
+`surrogate`: for searchers that propose freely. Curves come from `surrogate.Surrogate`, whose held-out error is printed.
 
 Spent is epochs trained. Delivered is the F1 of the best epoch trained in a study, the F1 of its `best.pt`. Loss is what
 training everything delivers, same seed, minus that; the loss in level compares the points instead: the mean F1 of the
@@ -28,9 +28,10 @@ from pathlib import Path
 
 import numpy as np
 
-from curves import Curve, Surrogate, halves, held_out, late_noise, level, lookup, read_table
+from curves import Curve, halves, late_noise, level, lookup, read_table
 from policies import Given, Policy
 from strategies import RUN_ALL, STRATEGIES, Strategy
+from surrogate import Surrogate, held_out
 from yolotune.points import default_point
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher
@@ -49,14 +50,19 @@ class Outcome:
     best: Curve
 
 
-def simulate(policy: Policy, slots: int) -> Outcome:
+#: Told of each epoch: epochs of the study so far, the curve and its epoch. Whether the study goes on.
+Watch = Callable[[int, Curve, int], bool]
+
+
+def simulate(policy: Policy, slots: int, watch: Watch = lambda spent, curve, epoch: True) -> Outcome:
     """Runs a study on a simulated clock.
 
     Args:
         policy: What trains when.
         slots: Trainings at the same time.
+        watch: Sees every epoch.
     """
-    now, asked, free = 0.0, 0, slots
+    now, asked, spent, free = 0.0, 0, 0, slots
     running: list[tuple[float, int, int]] = []  # when an epoch ends, in which order it began, the trial
 
     def train_an_epoch(number: int) -> None:
@@ -74,6 +80,9 @@ def simulate(policy: Policy, slots: int) -> Outcome:
         now, _, number = heapq.heappop(running)
         training = policy.trainings[number]
         training.epoch += 1
+        spent += 1
+        if not watch(spent, training.curve, training.epoch):
+            break
         if policy.goes_on(training):
             train_an_epoch(number)
         else:

@@ -1,12 +1,13 @@
 """How much a search is worth to its user: `quick`, `balanced` or `thorough`, and what that chooses.
 
-The choices rest on recorded YOLO11n-seg trainings (benchmarks/RESULTS.md, "What an effort buys" and "Search strategies
-over recorded trainings") and on simulated studies:
+The choices rest on recorded YOLO11n-seg trainings (benchmarks/RESULTS.md, "What an effort buys" and "What to rank by,
+how early to cut") and on simulated studies:
 
-- A first rung at a tenth of the epochs with factor 2, the guide's 25 of 250, loses nothing beyond the noise in
-  simulated studies and 0.009 on recorded ones, for a third of the epochs. Factor 3 there loses no more on either.
-- An earlier first rung loses: at 4 % of simulated trainings 0.009 to 0.025, after one epoch of recorded ones up to
-  0.02. F1 after one and two epochs says little (rank correlation with the end 0.2 and 0.4): hence `LEAST_GRACE`.
+- A first rung at 15 % of the epochs with factor 2 loses 0.002 F1 on recorded trainings, at 2.4 to 2.7 times fewer
+  epochs than training everything. At a tenth, the guide's 25 of 250, up to 0.016 is lost at 2.8 to 3.4 times: what
+  `quick` takes.
+- An earlier first rung loses more: at 4 % of simulated trainings 0.009 to 0.025, after one epoch of recorded ones up to
+  0.022. F1 after one and two epochs says little (rank correlation with the end 0.2 and 0.4): hence `LEAST_GRACE`.
 - Beyond that, what is bought with more epochs is more trials.
 """
 

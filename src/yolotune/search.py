@@ -16,9 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
@@ -27,31 +25,14 @@ from yolotune.halving import Turn
 from yolotune.metrics import better, is_finite
 from yolotune.mirror import Mirror, as_optuna, attributes, direction, state_of
 from yolotune.record import Ending, TrialRecord, Verdict
+from yolotune.samplers import make_sampler, propose
 from yolotune.schedule import Endings
 from yolotune.space import MAX_GRID, Point, countable, options
 from yolotune.stop import Stop
 from yolotune.study import Study
 
-#: Trials before TPE starts to model, initial points among them (Optuna's default).
-STARTUP_TRIALS = 10
 #: Suggestions of points that were tried already, before the rest of a finite space is gone through one by one.
 DUPLICATES = 20
-
-
-def make_sampler(study: Study, number: int, attempt: int = 0) -> BaseSampler:
-    """Returns the sampler for one trial.
-
-    It is seeded by the study's seed and the trial's number, not by how often it was asked, so that a resumed study
-    suggests what an uninterrupted one would have.
-
-    Args:
-        study: The study.
-        number: The trial that a point is wanted for.
-        attempt: How many points were refused for it already.
-    """
-    entropy = (study.seed, number, attempt) if attempt else (study.seed, number)
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-    return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS) if study.search == "tpe" else RandomSampler(seed=seed)
 
 
 def grid(study: Study) -> list[Point]:
@@ -193,9 +174,12 @@ class OptunaSearcher(Searcher):
 
     def _ask(self, attempt: int, point: Point | None = None) -> Trial:
         """Asks Optuna for a trial, with a point of ours or of the sampler's."""
+        sampler = make_sampler(self._study, self._next, attempt)
+        if point is None and self._study.search == "gp":
+            point = propose(self.optuna_study, self._space, sampler)
         if point is not None:
             self.optuna_study.enqueue_trial(point)
-        self.optuna_study.sampler = make_sampler(self._study, self._next, attempt)
+        self.optuna_study.sampler = sampler
         return self.optuna_study.ask(self._space)
 
     def _asked(self, trial: Trial) -> _Asked:

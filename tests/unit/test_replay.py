@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curves import F1, TRAIN_F1, Curve, Surrogate, half_of, lookup, read_table
+from curves import F1, TRAIN_F1, Curve, half_of, lookup, read_table
 from policies import Given, Searches
 from replay import Outcome, compare, simulate, surrogate_study, table_study
 from strategies import RUN_ALL, STRATEGIES, Strategy
+from surrogate import Surrogate
 from yolotune.points import default_point
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher

@@ -296,7 +296,8 @@ def test_each_point_of_a_small_space_is_suggested_once(search: str) -> None:
     assert len(points) == len(set(points)) == 12
 
 
-def test_a_resumed_search_goes_on_alike_although_refused_points_are_in_no_record() -> None:
+@pytest.mark.parametrize("search", ["tpe", "tpe-multivariate", "gp", "random"])
+def test_a_resumed_search_goes_on_alike_although_refused_points_are_in_no_record(search: str) -> None:
     def ask(searcher: OptunaSearcher, count: int, recorded: list[TrialRecord]) -> None:
         for _ in range(count):
             suggestion = searcher.suggest("t")
@@ -307,7 +308,7 @@ def test_a_resumed_search_goes_on_alike_although_refused_points_are_in_no_record
             done = Ending(Verdict.COMPLETED, "r")
             recorded.append(TrialRecord(suggestion["number"], Path(), suggestion["point"], [row], done, 1, value))
 
-    study = Study(data="d.yaml", space={**TWELVE, "batch": "choice([8, 10, 12, 14, 16])"})
+    study = Study(data="d.yaml", space={**TWELVE, "batch": "choice([8, 10, 12, 14, 16])"}, search=search)
     through: list[TrialRecord] = []
     ask(OptunaSearcher(study, [], Endings()), 25, through)
     first: list[TrialRecord] = []

@@ -1,0 +1,146 @@
+"""Tables and a picture of `regret.py`: regret over budget, epochs to equal quality, paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+#: Budgets of the tables, in trainings to the end.
+BUDGETS = (2.5, 5.0, 7.5, 10.0, 12.5, 20.0, 50.0)
+#: What equal quality is measured against, and what the methods are tested against.
+TARGETS = ("TPE, all in full", "random, all in full")
+SEED_STACK = "the guide's stack"
+DRAWS = 2000
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def curve(row: Mapping[str, Any], budgets: np.ndarray) -> np.ndarray:
+    """Returns the re-validated F1 that a study delivers at each budget; NaN where it had stopped before."""
+    spent = np.array([0, *(step[0] for step in row["trace"])])
+    values = np.array([0.0, *(step[2] for step in row["trace"])])
+    found = values[np.searchsorted(spent, budgets * row["epochs"], side="right") - 1]
+    return np.where(budgets <= row["budget"] + 1e-9, found, np.nan)
+
+
+def gathered(rows: Rows, budgets: np.ndarray) -> dict[str, dict[int, np.ndarray]]:
+    """Returns curves by method and seed."""
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for row in rows:
+        found.setdefault(row["method"], {})[row["seed"]] = curve(row, budgets)
+    return found
+
+
+def times_fewer(method: np.ndarray, target: np.ndarray, budgets: np.ndarray) -> float:
+    """Returns the budget of a target divided by that at which a method's mean is as good for good; 0 if it never is.
+
+    Args:
+        method: Curves, shape (seeds, budgets).
+        target: Curves of what trains everything, likewise; its last budget counts.
+        budgets: Trainings to the end.
+    """
+    goal, means = target[:, -1].mean(), method.mean(axis=0)
+    known = ~np.isnan(means)
+    worse = np.flatnonzero(known & (means < goal))
+    first = worse[-1] + 1 if len(worse) else 0
+    return float(budgets[-1] / budgets[first]) if first < known.sum() else 0.0
+
+
+def interval(method: np.ndarray, target: np.ndarray, budgets: np.ndarray) -> tuple[float, float]:
+    """Returns the 90 % interval of `times_fewer` over draws of seeds, method and target by the same draw."""
+    draw = np.random.default_rng(0)
+    found = []
+    for _ in range(DRAWS):
+        seeds = draw.integers(len(method), size=len(method))
+        found.append(times_fewer(method[seeds], target[seeds], budgets))
+    low, high = np.quantile(found, [0.05, 0.95])
+    return float(low), float(high)
+
+
+def told(value: float) -> str:
+    return f"{value:.1f}x" if value else "not reached"
+
+
+def report(rows: Rows, picture: Path | None) -> None:
+    """Prints the tables of each half and start, and draws the picture."""
+    fine = np.arange(1, 501) / 10
+    sides = sorted({(row["half"], row["warm"]) for row in rows})
+    for half, warm in sides:
+        here = [row for row in rows if (row["half"], row["warm"]) == (half, warm)]
+        best = max(row["known_best"] for row in here)
+        print(f"\n**Half {half}, {'warm' if warm else 'cold'}**; best level known {best:.3f}\n")
+        _regrets(here, best)
+        _equal_quality(here, fine)
+    if picture:
+        draw(rows, fine, picture)
+
+
+def _regrets(rows: Rows, best: float) -> None:
+    budgets = np.array(BUDGETS)
+    found = gathered(rows, budgets)
+    print("| method | seeds |" + "".join(f" {budget:g} |" for budget in BUDGETS) + " to the guide's at 10 (p) |")
+    print("|---|---:|" + "---:|" * (len(BUDGETS) + 1))
+    for name, curves in found.items():
+        values = best - np.array([curves[seed] for seed in sorted(curves)])
+        error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+        cells = [
+            "" if np.isnan(mean) else f"{mean:.4f} ± {e:.4f}"
+            for mean, e in zip(values.mean(axis=0), error, strict=True)
+        ]
+        print(f"| {name} | {len(values)} | {' | '.join(cells)} | {_tested(curves, found.get(SEED_STACK, {}))} |")
+
+
+def _tested(curves: Mapping[int, np.ndarray], others: Mapping[int, np.ndarray]) -> str:
+    """Returns the mean difference in F1 at a budget of 10 and the p of a paired t test."""
+    at = BUDGETS.index(10.0)
+    both = sorted(curves.keys() & others.keys())
+    gain = np.array([curves[seed][at] - others[seed][at] for seed in both])
+    if len(gain) < 2 or not gain.any():
+        return ""
+    return f"{gain.mean():+.4f} ({stats.ttest_1samp(gain, 0).pvalue:.3f})"
+
+
+def _equal_quality(rows: Rows, budgets: np.ndarray) -> None:
+    found = gathered(rows, budgets)
+    targets = [name for name in TARGETS if name in found]
+    print(
+        "\n| times fewer epochs than |" + "".join(f" {name} |" for name in targets) + "\n|---|" + "---:|" * len(targets)
+    )
+    for name, curves in found.items():
+        cells = []
+        for target in targets:
+            seeds = sorted(curves.keys() & found[target].keys())
+            own, full = (np.array([one[seed] for seed in seeds]) for one in (curves, found[target]))
+            low, high = interval(own, full, budgets)
+            cells.append(f"{told(times_fewer(own, full, budgets))} ({told(low)} to {told(high)})")
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def draw(rows: Rows, budgets: np.ndarray, path: Path) -> None:
+    """Draws mean re-validated F1 over budget, one panel for each start; both halves count alike."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
+    for axis, warm in zip(axes, (False, True), strict=True):
+        found: dict[str, list[np.ndarray]] = {}
+        for row in rows:
+            if row["warm"] is warm:
+                found.setdefault(row["method"], []).append(curve(row, budgets))
+        for place, (name, curves) in enumerate(found.items()):
+            style = "-" if name.startswith(("ASHA", "halving")) else "--"
+            axis.plot(budgets, np.mean(curves, axis=0), style, color=f"C{place}", label=name, linewidth=1.6)
+        axis.set(
+            xscale="log", xlabel="epochs spent, in full trainings", title="warm" if warm else "cold", ylim=(0.2, None)
+        )
+        axis.set_xticks([1, 2.5, 5, 10, 20, 50], ["1", "2.5", "5", "10", "20", "50"])
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("re-validated F1 delivered")
+    axes[1].legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
