@@ -223,14 +223,14 @@ def print_model(found: Retrained) -> None:
 
 def print_history(path: Path, studies: Sequence[Remembered], notes: Sequence[str]) -> None:
     """Prints the studies that are remembered, the newest last, and where."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=1000)  # a row may be wider than a terminal, not cut
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("ended", "study", "images", "classes", "model", "imgsz", "epochs", "defaults", "best", "points"):
         table.add_column(name, justify="left" if name in ("ended", "study", "model") else "right")
     for study in studies:
         task, best = study.task, study.points[0] if study.points else None
         value = None if best is None else best.value if best.confirmed is None else best.confirmed
-        row = (study.ended[:16].replace("T", " "), study.name, f"{task.images:,}", str(task.nc), task.model)
+        row = (study.ended[:10], study.name, f"{task.images:,}", str(task.nc), task.model)
         numbers = (str(task.imgsz), str(task.epochs), _value(study.defaults), _value(value), str(len(study.points)))
         table.add_row(*(escape(cell) for cell in (*row, *numbers)))
     if studies:

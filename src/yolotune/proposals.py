@@ -40,6 +40,9 @@ def propose(study: Study, task: Task, default: Point) -> tuple[list[Source], lis
         told = told_of([source.provenance for source in sources])
         after = "the defaults and the points given" if gives_points(study) else "the defaults"
         notes.append(f"history: {told} {what} tried after {after}; off with --no-history")
+    elif candidates:
+        near = " and ".join(dict.fromkeys(one.provenance.study for one in candidates))
+        notes.append(f"history: {near} has nothing to add: points much like the defaults, or of another optimizer")
     return sources, notes
 
 

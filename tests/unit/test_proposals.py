@@ -71,6 +71,15 @@ def test_of_studies_as_near_the_newer_is_asked_and_at_most_three(tmp_path: Path)
 def test_points_that_say_the_same_come_once_and_the_defaults_never(tmp_path: Path) -> None:
     past(tmp_path, "one", {0.3: 0.9, 0.31: 0.8, 0.01: 0.7, 0.6: 0.6})
     assert proposed(here()) == [("one", 1), ("one", 4)]
+    assert proposed(here(), default={"lr0": 0.3}) == [("one", 3), ("one", 4)]
+
+
+def test_a_study_near_enough_that_has_nothing_new_is_named(tmp_path: Path) -> None:
+    past(tmp_path, "one", {0.02: 0.9, 0.01: 0.8})
+    assert propose(here(), TASK, DEFAULT) == (
+        [],
+        ["history: one has nothing to add: points much like the defaults, or of another optimizer"],
+    )
 
 
 def test_a_study_that_is_too_far_says_why_and_proposes_nothing(tmp_path: Path) -> None:

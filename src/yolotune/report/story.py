@@ -76,11 +76,11 @@ def _prior(facts: Facts) -> str:
     if not provenance:
         return ""
     here = [str(trial.number) for trial in study.trials if known_from(trial.point, study.settings)]
-    tried = f", here trial{'s' if len(here) > 1 else ''} {listed(here)}" if here else ""
+    tried = f", tried here as trial{'s' if len(here) > 1 else ''} {listed(here)}" if here else ""
     text = f"The search did not begin from nothing: it was given {told_of(provenance)}{tried}. That is prior knowledge"
     if best is not None:
-        one = "one" if known_from(best.point, study.settings) else "none"
-        text += f" (the best trial, {best.number}, is {one} of them)"
+        known = "is" if known_from(best.point, study.settings) else "is not"
+        text += f" (the best trial, {best.number}, {known} one of them)"
     text += ", and these figures say less about the search than those of one that began without."
     if any(one.same_data for one in provenance):
         text += " Points from the same data were chosen on these very validation images and may flatter."
