@@ -31,7 +31,8 @@ def rules(grace: float, factor: float, batch: int | None = None) -> Strategy:
     return Strategy(f"{name}, {grace:g}/{factor:g}", {"grace_period": grace, "reduction_factor": factor}, batch=batch)
 
 
-RULES = (rules(0.15, 2), rules(0.1, 2), rules(0.1, 3), rules(0.1, 4), rules(0.2, 2), rules(0.2, 3), rules(1, 3), rules(0.1, 3, 9))
+NUMBERS = ((0.15, 2), (0.1, 2), (0.1, 3), (0.1, 4), (0.2, 2), (0.2, 3), (1, 3))
+RULES = (*(rules(*numbers) for numbers in NUMBERS), rules(0.1, 3, 9))
 
 
 def report_forecast(curves: Sequence[Curve], seeds: int, searched: int) -> None:

@@ -1,0 +1,91 @@
+"""The regret bench: its arithmetic on numbers small enough to see, and its ways of searching on a small table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curves import KEPT
+from genetic import Genetic
+from record_curves import points
+from regret import METHODS, run
+from regret_report import curve, interval, times_fewer
+from yolotune.study import Study
+
+BUDGETS = np.array([1.0, 2.0, 5.0, 10.0])
+EPOCHS = 6
+
+
+def test_a_curve_steps_at_each_new_best_and_ends_with_the_budget() -> None:
+    row = {"trace": [[6, 0.1, 0.2], [30, 0.3, 0.1]], "epochs": EPOCHS, "budget": 5.0}
+    assert curve(row, np.array([0.5, 1.0, 4.9, 5.0])).tolist() == [0.0, 0.2, 0.2, 0.1]
+    assert np.isnan(curve(row, np.array([10.0]))).all()
+
+
+def test_equal_quality_counts_from_where_it_lasts() -> None:
+    full = np.array([[0.1, 0.1, 0.2, 0.3]])
+    assert times_fewer(np.array([[0.1, 0.3, 0.3, 0.3]]), full, BUDGETS) == 5
+    assert times_fewer(np.array([[0.1, 0.3, 0.2, 0.3]]), full, BUDGETS) == 1, "0.2 at a budget of 5 is worse again"
+    assert times_fewer(np.array([[0.1, 0.2, 0.2, 0.2]]), full, BUDGETS) == 0
+    assert times_fewer(np.array([[0.1, 0.3, np.nan, np.nan]]), full, BUDGETS) == 5
+
+
+def test_the_interval_is_over_seeds() -> None:
+    full = np.full((8, 4), 0.3)
+    same = np.tile([0.1, 0.3, 0.3, 0.3], (8, 1))
+    assert interval(same, full, BUDGETS) == (5, 5)
+    mixed = np.vstack([same[:4] - 0.01, same[:4] + 0.01])
+    low, high = interval(mixed, full, BUDGETS)
+    assert (low, high) == (0, 5)
+
+
+def test_the_genetic_tuner_begins_with_the_points_and_mutates_the_best() -> None:
+    study = Study(data="d.yaml")
+    first, *others = points(6, seed=3, nc=1)[0]
+    asked: list[dict[str, object]] = []
+    for _ in range(2):
+        tuner = Genetic(study, [first, *others], seed=0)
+        for number, point in enumerate([first, *others]):
+            assert tuner.suggest(f"t{number}")["point"] == point
+            tuner.on_trial_complete(f"t{number}", {"best": 0.9 if number == 4 else 0.001})
+        asked.append(tuner.suggest("t6")["point"])
+    assert asked[0] == asked[1]
+    same = [name for name in tuner._tuner.space if asked[0][name] == pytest.approx(others[3][name], abs=1e-5)]
+    assert len(same) >= 5, "half of the genes of the best stay"
+    for name, (low, high, *_) in tuner._tuner.space.items():
+        assert low <= asked[0][name] <= high  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 48 trainings of 6 epochs that end the higher the larger their momentum is."""
+    path = tmp_path_factory.mktemp("table") / "made.jsonl.gz"
+    draw = random.Random(0)
+    with gzip.open(path, "wt") as file:
+        print(json.dumps({"about": "made"}), file=file)
+        for point in points(48, seed=0, nc=1)[0]:
+            best = (point["momentum"] - 0.6) * 2 + draw.gauss(0, 0.01)
+            rows = [
+                {"epoch": epoch, "seconds": 1.0} | dict.fromkeys(KEPT, max(0.0, best * epoch / EPOCHS))
+                for epoch in range(1, EPOCHS + 1)
+            ]
+            print(json.dumps({"point": point, "epochs": rows}), file=file)
+    return path
+
+
+@pytest.mark.parametrize("name", ["ASHA, TPE", "halving, TPE", "genetic Tuner", "6 hyperparameters: ASHA, GP"])
+@pytest.mark.parametrize("warm", [False, True])
+def test_each_way_of_searching_spends_its_budget_and_no_more(name: str, warm: bool, table: Path) -> None:
+    row = run(table, 0, name, warm, 0, 6.0)
+    assert name in METHODS and row["trials"] >= 6
+    spent, seen, true = zip(*row["trace"], strict=True)
+    assert list(spent) == sorted(spent) and spent[-1] <= 6 * EPOCHS
+    assert list(seen) == sorted(seen)
+    assert all(0 <= value <= 1 for value in true)
+    assert row["known_best"] == pytest.approx(0.76, abs=0.15)
+    assert run(table, 0, name, warm, 0, 6.0) == row
