@@ -15,6 +15,7 @@ from yolotune import arguments
 from yolotune.cluster import Node, address_of, survey
 from yolotune.dataset import Dataset, load_dataset
 from yolotune.earlystop import epochs_of
+from yolotune.environment import digest
 from yolotune.errors import Problem, UserError
 from yolotune.forecast import trials_for
 from yolotune.job import isolate
@@ -22,11 +23,13 @@ from yolotune.layers import PRESETS
 from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
+from yolotune.proposals import gives_points
 from yolotune.resources import check_storage, existing, forecast, share_out
+from yolotune.similarity import NAMES_KEPT, Task
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.status import planned_trials
 from yolotune.study import Study
-from yolotune.warmstart import Here, warm_points
+from yolotune.warmstart import Here, Warm, warm_points
 from yolotune.weights import find_model
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
@@ -69,19 +72,45 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
         problems += unfit
     resources = attempt(lambda: share_out(study, nodes)) if nodes is None or nodes else None
     points: list[Point] = []
-    warm: tuple[list[Point], list[str]] = [], []
+    warm = Warm([], [], [])
     if not study.parsed[2]:
         read = attempt(lambda: read_points(study, dataset.nc if dataset else 1))
         if read:
             points = read[0]
             problems += read[1]
-        here = Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or study.model)
+        here = _here(study, dataset, model)
         warm = attempt(lambda: warm_points(study, here, folder)) or warm
-        points = [*points[:1], *warm[0], *(point for point in points[1:] if point not in warm[0])]
+        asked = 1 if study.warm_start is not None or not gives_points(study) else len(points)
+        points = [*points[:asked], *warm.points, *points[asked:]]
+        points = [point for place, point in enumerate(points) if point not in points[:place]]
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
-    said = [*notes(study, dataset), *warm[1], *([warning] if warning else [])]
-    return Plan(study, dataset, model, points, warm[0], resources, wandb, disk, said)
+    said = [*notes(study, dataset), *warm.notes, *([warning] if warning else [])]
+    return Plan(study, dataset, model, points, warm, resources, wandb, disk, said)
+
+
+def _here(study: Study, dataset: Dataset | None, model: str | None) -> Here:
+    """Returns what points of before are compared with, as far as it is known."""
+    if dataset is None or model is None:
+        return Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or study.model)
+    return Here(dataset.nc, dataset.fingerprint, model, _task(study, dataset, model) if study.asks_history else None)
+
+
+def _task(study: Study, dataset: Dataset, model: str) -> Task:
+    return Task(
+        fingerprint=dataset.fingerprint,
+        images=dataset.images["train"],
+        objects=dataset.instances["train"] / dataset.images["train"],
+        areas=dataset.areas,
+        side=dataset.side,
+        names=tuple(dataset.names.values())[:NAMES_KEPT],
+        nc=dataset.nc,
+        model=Path(model).name,
+        weights=digest(model),
+        imgsz=study.imgsz,
+        epochs=study.epochs,
+        objective=study.objective,
+    )
 
 
 def check_settings(study: Study) -> list[Problem]:

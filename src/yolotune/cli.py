@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -172,6 +173,7 @@ def dashboard(
 @app.command()
 def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Print the best hyperparameters of a study, running or ended."""
+    from yolotune.prior import known_from
     from yolotune.progress import best_lines
     from yolotune.record import read_study
 
@@ -180,7 +182,8 @@ def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="F
         found, held = record.chosen, record.confirmed
         mean = held.mean if found and held and held.trial == found.number else None
         said = {"trial": found.number, "value": found.value, "confirmed": mean, "point": found.point} if found else None
-        print(json.dumps(said))
+        prior = known_from(found.point, record.settings) if found else None
+        print(json.dumps(said and said | {"warm_from": prior and asdict(prior)}))
     else:
         print("\n".join(best_lines(record)))
 
@@ -197,6 +200,15 @@ def report(
     from yolotune.report.page import write_report
 
     print(f"Report:  {write_report(folder, photos=not no_photos)}")
+
+
+@app.command()
+def history() -> None:
+    """List the studies whose points are proposed to later ones on similar data, and where that is kept."""
+    from yolotune.history import history_file, read_history
+    from yolotune.progress import print_history
+
+    print_history(history_file(), *read_history())
 
 
 @app.command()

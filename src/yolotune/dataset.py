@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from yolotune import labels
 from yolotune.datayaml import class_names, dataset_root, find_yaml, split_entries
 from yolotune.errors import Problem, UserError, fail
@@ -41,6 +43,8 @@ class Dataset:
         instances: Number of labelled objects in them by split.
         ignored: Images left out of training by split; empty unless bad labels were allowed.
         fingerprint: sha256 of class names, relative image paths, image sizes and labels; survives a move.
+        areas: The 10, 50 and 90 % quantiles of the training objects' box areas, as shares of their image, 0..1.
+        side: Of the training images in pixels: the square root of width times height, median.
     """
 
     yaml: Path
@@ -53,6 +57,8 @@ class Dataset:
     instances: dict[str, int]
     ignored: dict[str, tuple[str, ...]]
     fingerprint: str
+    areas: tuple[float, float, float]
+    side: float
 
     @property
     def nc(self) -> int:
@@ -99,6 +105,7 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
         raise UserError(capped(found, str(file)))
     present = {split: samples[split] for split in SPLITS if entries[split]}
     usable = {split: [sample for sample in part if not sample.problems] for split, part in present.items()}
+    areas, side = _sizes(usable["train"])
     return Dataset(
         yaml=file,
         names=names,
@@ -108,7 +115,16 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
         instances={split: sum(sample.instances for sample in part) for split, part in usable.items()},
         ignored={split: tuple(s.image for s in part if s.problems) for split, part in present.items()},
         fingerprint=labels.fingerprint(names, root, present),
+        areas=areas,
+        side=side,
     )
+
+
+def _sizes(samples: list[Sample]) -> tuple[tuple[float, float, float], float]:
+    """Returns the sizes of the training objects and images, as `Dataset.areas` and `Dataset.side` have them."""
+    low, middle, high = np.quantile([area for sample in samples for area in sample.areas], (0.1, 0.5, 0.9)).tolist()
+    sides = [math.sqrt(sample.shape[0] * sample.shape[1]) for sample in samples if sample.shape]
+    return (low, middle, high), float(np.median(sides))
 
 
 def with_val_trained(dataset: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ from yolotune.cluster import address_of, joined
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
 from yolotune.errors import StudyFailed
+from yolotune.history import remember
 from yolotune.job import Job
 from yolotune.lock import owned
 from yolotune.plan import Listener, Plan, Resources
@@ -69,7 +70,8 @@ def run(
     uid = str(before.settings["uid"]) if before else None
     record = Record(folder, metric=study.metric, mode=study.direction, uid=uid)
     with owned(folder):
-        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model, "warm_points": plan.warm}
+        settings = {**study.model_dump(), "data": str(plan.dataset.yaml), "model": plan.model}
+        settings |= {"warm_points": plan.warm.points, "warm_from": [asdict(one) for one in plan.warm.provenance]}
         if plan.origin:
             settings["origin"] = asdict(plan.origin)
         if before:
@@ -88,6 +90,8 @@ def run(
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
+        if study.history and (untold := remember(folder)):
+            listener.note(untold)
         _report(folder, listener, photos=not stop.signalled)  # who stops a study does not wait for photographs
     result = read_study(folder)
     if stop.failure:
@@ -158,7 +162,8 @@ def _tracked(plan: Plan, record: Record, listener: Listener, stop: Stop) -> Iter
         kind=origin.kind if origin else "trial",
         lineage=lineage,
     )
-    study_run = open_study_run(tracking, study.model_dump(mode="json"), study.direction)
+    warm_from = [asdict(one) for one in plan.warm.provenance]
+    study_run = open_study_run(tracking, study.model_dump(mode="json") | {"warm_from": warm_from}, study.direction)
     try:
         yield tracking, study_run
     finally:

@@ -31,6 +31,8 @@ def environment(plan: Plan) -> dict[str, Any]:
             "images": plan.dataset.images,
             "instances": plan.dataset.instances,
             "ignored": {split: len(images) for split, images in plan.dataset.ignored.items()},
+            "areas": list(plan.dataset.areas),
+            "side": plan.dataset.side,
             "names": {str(k): v for k, v in plan.dataset.names.items()},
         },
         "seed": plan.study.seed,

@@ -56,7 +56,8 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("space", str, "YAML file of the search space."),
         Flag("points", list[str], "YAML file of initial points; repeatable."),
         Flag("warm_start", str, "Folder of an earlier study: its best points are tried after the defaults."),
-        Flag("top", int, "How many of them. (3)"),
+        Flag("no_history", bool, "Neither try points of similar earlier studies nor remember this one.", "history"),
+        Flag("top", int, "How many points of either, at most. (3)"),
         Flag("objective", str, "Metric that is searched. (metrics/F1(M))"),
         Flag("mode", str, "max or min. (known from the objective)"),
         Flag("search", str, "tpe, random or grid. (tpe)"),
@@ -159,7 +160,7 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
             continue
         head, _, inner = (FLAGS[name].field or name).partition(".")
         if name.startswith("no_"):
-            flags[head] = None
+            flags[head] = False if head == "history" else None
         elif inner:
             off = f"--no-{head}" if given.get(f"no_{head}") else ""
             off = "--scheduler none" if head == "asha" and given.get("scheduler") == "none" else off
@@ -175,7 +176,11 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
         flags.setdefault(key, pairs.pop(key))
     if pairs:
         flags["train"] = pairs
-    return load_study(folder or (Path(files[0]) if files else None), flags)
+    study = load_study(folder or (Path(files[0]) if files else None), flags)
+    if given.get("top") is not None and study.warm_start is None and not study.asks_history:
+        why = "a grid tries all its points" if study.history else "the history is off"
+        raise fail("--top", f"no earlier study is asked for points: {why}.", "leave it out, or give --warm-start.")
+    return study
 
 
 def _pair(word: str) -> tuple[str, Any]:

@@ -50,6 +50,8 @@ class Sample:
         digest: sha256 of the label file, or nothing.
         instances: Number of distinct objects, as Ultralytics drops duplicate rows.
         problems: Everything wrong with image and labels.
+        areas: Of the objects' boxes, as shares of the image, 0..1.
+        shape: Width and height in pixels; None where the image cannot be read.
     """
 
     image: str
@@ -58,6 +60,8 @@ class Sample:
     digest: str
     instances: int
     problems: tuple[Found, ...]
+    areas: tuple[float, ...] = ()
+    shape: tuple[int, int] | None = None
 
 
 def list_images(entries: Iterable[str]) -> list[str]:
@@ -101,19 +105,19 @@ def check_sample(image: str, nc: int | None) -> Sample:
         image: Absolute path.
         nc: Number of classes; None where `data.yaml` does not tell.
     """
-    found = list(_image_problems(image))
+    shape, found = _look_at(image)
     size = os.stat(image).st_size if os.path.exists(image) else 0
     label = label_path(image)
     try:
         content = Path(label).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
-        return Sample(image, size, False, "", 0, tuple(found))
+        return Sample(image, size, False, "", 0, tuple(found), shape=shape)
     except (OSError, UnicodeDecodeError) as error:
         fix = "make it a UTF-8 text file that can be read."
         found.append(("label", Problem(label, f"the labels cannot be read: {error}.", fix)))
         return Sample(image, size, True, "", 0, tuple(found))
-    rows: set[bytes] = set()
+    areas: dict[bytes, float] = {}
     for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields:
@@ -127,8 +131,9 @@ def check_sample(image: str, nc: int | None) -> Sample:
         problems = [(kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in _row_problems(values, nc)]
         found += problems
         if not problems:
-            rows.add(values.astype(np.float32).tobytes())
-    return Sample(image, size, True, hashlib.sha256(content).hexdigest(), len(rows), tuple(found))
+            areas[values.astype(np.float32).tobytes()] = float(np.ptp(values[1::2]) * np.ptp(values[2::2]))
+    digest = hashlib.sha256(content).hexdigest()
+    return Sample(image, size, True, digest, len(areas), tuple(found), tuple(areas.values()), shape)
 
 
 def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str, str]]:
@@ -165,19 +170,22 @@ def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str
         yield "range", "the polygon is larger than the image.", fix
 
 
-def _image_problems(image: str) -> Iterator[Found]:
-    """Yields what would make Ultralytics ignore an image, or rewrite its file."""
+def _look_at(image: str) -> tuple[tuple[int, int] | None, list[Found]]:
+    """Returns an image's width and height, and what would make Ultralytics ignore it, or rewrite its file."""
     try:
         with Image.open(image) as opened:
             opened.verify()
             kind, size = str(opened.format).lower(), opened.size
     except FileNotFoundError:
         fix = "correct the list; ./ is the list's folder, other paths start at the working directory."
-        yield "missing", Problem(image, "the image does not exist.", fix)
-        return
+        return None, [("missing", Problem(image, "the image does not exist.", fix))]
     except Exception as error:  # Pillow's plugins raise SyntaxError, struct.error and many more
-        yield "image", Problem(image, f"not a readable image: {error}.", "replace or remove the file.")
-        return
+        return None, [("image", Problem(image, f"not a readable image: {error}.", "replace or remove the file."))]
+    return size, list(_image_problems(image, kind, size))
+
+
+def _image_problems(image: str, kind: str, size: tuple[int, int]) -> Iterator[Found]:
+    """Yields what is wrong with an image that can be read."""
     if min(size) < MIN_SIDE:
         what = f"{size[0]} x {size[1]} px, expected at least {MIN_SIDE} x {MIN_SIDE}."
         yield "small", Problem(image, what, "remove the image, or use a larger one.")

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from yolotune.lock import Holder
 from yolotune.plan import Listener, Plan
+from yolotune.prior import recorded_provenance, told_of
 from yolotune.progress import STYLES, Lines, clock, go_on, origin_of
 from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.sessions import seconds_worked
@@ -261,7 +262,9 @@ def print_status(record: StudyRecord, summary: Summary, holder: Holder | None) -
         last = [("by", f"no process; go on: {go_on(record.folder, origin_of(record))}")]
     else:
         last = [("by", "no process; the study has ended")]
-    console.print(Picture(summary, str(record.settings["objective"]), last))
+    provenance = recorded_provenance(record.settings)
+    prior = [("prior", told_of(provenance))] if provenance else []
+    console.print(Picture(summary, str(record.settings["objective"]), [*prior, *last]))
 
 
 def _bar(trial: RunningTrial, width: int) -> ProgressBar:

@@ -11,6 +11,7 @@ from yolotune.dataset import Dataset
 from yolotune.record import Ending, TrialRecord
 from yolotune.space import Point
 from yolotune.study import Study
+from yolotune.warmstart import Warm
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Plan:
         resources: Shares of CPU and GPU.
         wandb: How W&B is used: online, offline or disabled.
         disk: Bytes that the study fills at most.
-        warm: Those of the points that an earlier study gave.
+        warm: Those of the points that earlier studies gave.
         notes: What the user should know but need not mend, in words.
         folder: Where it is kept; None leaves that to the settings.
         origin: The search whose points it trains again; None for a search.
@@ -93,7 +94,7 @@ class Plan:
     dataset: Dataset
     model: str
     points: list[Point]
-    warm: list[Point]
+    warm: Warm
     resources: Resources
     wandb: str
     disk: int

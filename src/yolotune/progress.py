@@ -15,6 +15,7 @@ from yolotune.halving import SuccessiveHalving
 from yolotune.outcome import outcome, sentence
 from yolotune.paired import LEVEL
 from yolotune.plan import Listener, Origin, Plan
+from yolotune.prior import known_from
 from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.space import Point
 from yolotune.status import planned_trials, tally_of
@@ -22,6 +23,7 @@ from yolotune.study import Study, recorded_study
 
 if TYPE_CHECKING:
     from yolotune.confirmation import Confirmation
+    from yolotune.history import Remembered
     from yolotune.retraining import Retrained
 
 STYLES = {
@@ -219,6 +221,28 @@ def print_model(found: Retrained) -> None:
         console.print(line, markup=False)
 
 
+def print_history(path: Path, studies: Sequence[Remembered], notes: Sequence[str]) -> None:
+    """Prints the studies that are remembered, the newest last, and where."""
+    console = Console(highlight=False, soft_wrap=True, width=1000)  # a row may be wider than a terminal, not cut
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("ended", "study", "images", "classes", "model", "imgsz", "epochs", "defaults", "best", "points"):
+        table.add_column(name, justify="left" if name in ("ended", "study", "model") else "right")
+    for study in studies:
+        task, best = study.task, study.points[0] if study.points else None
+        value = None if best is None else best.value if best.confirmed is None else best.confirmed
+        row = (study.ended[:10], study.name, f"{task.images:,}", str(task.nc), task.model)
+        numbers = (str(task.imgsz), str(task.epochs), _value(study.defaults), _value(value), str(len(study.points)))
+        table.add_row(*(escape(cell) for cell in (*row, *numbers)))
+    if studies:
+        console.print(table)
+        console.print("Points: those that beat the defaults. `yolotune check` says which of them a study would try.")
+    else:
+        console.print("No study has ended yet that is remembered.")
+    for note in notes:
+        console.print(note, markup=False)
+    console.print(f"Kept in {path}; remove the file, or lines of it, to forget.", markup=False)
+
+
 def go_on(folder: Path, origin: Origin | None) -> str:
     """Returns the command line that goes on with the study of a folder."""
     return origin.command(folder) if origin else f"yolotune resume {short(folder)}"
@@ -238,6 +262,8 @@ def best_lines(record: StudyRecord) -> list[str]:
     lines = [
         f"Best: trial {best.number}, {record.settings['objective']} {_value(best.value)} at epoch {best.best_epoch}."
     ]
+    if prior := known_from(best.point, record.settings):
+        lines.append(f"Its point was known before: {prior}.")
     if held is not None and held.trial == best.number:
         seeds = ", ".join(map(str, held.seeds))
         lines.append(f"Confirmed: mean {held.mean:.4f} over the fresh seeds {seeds}.")

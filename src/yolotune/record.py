@@ -195,6 +195,16 @@ class StudyRecord:
         return pandas.DataFrame([{"trial": trial.number, **row} for trial in self.trials for row in trial.epochs])
 
 
+def best_trials(study: StudyRecord, top: int) -> list[TrialRecord]:
+    """Returns the trials with the best values that stand, best first, no point twice."""
+    valued = [trial for trial in study.trials if trial.verdict in FINISHED and trial.value is not None]
+    best: list[TrialRecord] = []
+    for trial in sorted(valued, key=lambda trial: trial.value or 0.0, reverse=study.mode == "max"):
+        if len(best) < top and trial.point not in [found.point for found in best]:
+            best.append(trial)
+    return best
+
+
 def trial_folder(study: Path, number: int) -> Path:
     """Returns `trials/0007` of a study's folder."""
     return study / "trials" / f"{number:04d}"

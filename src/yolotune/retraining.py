@@ -78,7 +78,7 @@ def retrain(
     settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": None}
     settings |= {"scheduler": "none", "plateau": None, "effort": None, "budget": None, "search": "random"}
     settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
-    settings |= {"name": f"{study.name}-retrain", "keep_weights": "all"}
+    settings |= {"name": f"{study.name}-retrain", "keep_weights": "all", "history": False}
     folders = _folders(search.folder)
     target = search.folder / "retrain" / str(max(folders, default=0) + 1)
     plan = check(Study(**settings), target, searches=False)

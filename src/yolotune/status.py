@@ -16,6 +16,7 @@ from typing import Any
 from yolotune.halving import SuccessiveHalving
 from yolotune.lock import Holder
 from yolotune.metrics import best_epoch, better, is_finite, on_training_split
+from yolotune.prior import recorded_provenance
 from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
 from yolotune.signals import losses
 from yolotune.space import Point, Space, countable
@@ -368,6 +369,7 @@ def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> di
             "expected": summary.expected,
             "budget": summary.ceiling,
         },
+        "warm_from": [asdict(one) for one in recorded_provenance(record.settings)],
         "best": asdict(summary.best) if summary.best else None,
         "defaults": summary.defaults,
         "running": [asdict(trial) for trial in summary.running],

@@ -25,7 +25,7 @@ from yolotune.space import Point, Space
 from yolotune.yamlio import read_yaml
 
 #: What the record adds to study.yaml, and what it said before there was `budget`.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin", "time_budget"})
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "warm_from", "origin", "time_budget"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -71,7 +71,8 @@ class Study(Strict):
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
     points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")
     warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
-    top: int = Field(3, ge=1, description="How many points of warm_start.")
+    history: bool = Field(True, description="Try points of similar earlier studies early, and remember this one.")
+    top: int = Field(3, ge=1, description="How many points of warm_start or the history, at most.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
     scheduler: Scheduler = Field(
         "asha", description="Early stopping against other trials: asha, halving (in batches, with pauses), none."
@@ -171,6 +172,11 @@ class Study(Strict):
     @property
     def direction(self) -> Literal["max", "min"]:
         return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
+
+    @property
+    def asks_history(self) -> bool:
+        """Whether earlier studies may propose points: one that is named has the word, and a grid tries all anyway."""
+        return self.history and self.warm_start is None and self.search != "grid"
 
     @property
     def ceiling(self) -> Budget:

@@ -1,33 +1,20 @@
-"""The best points of an earlier study as initial points of this one, fitted into its space."""
+"""Initial points from earlier studies: of the one that `warm_start` names, otherwise what the history proposes."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from yolotune.errors import fail
-from yolotune.points import default_point, exact
-from yolotune.record import FINISHED, StudyRecord, TrialRecord, read_study
-from yolotune.space import Domain, Point, Uniform, Value, is_number, parse_space
+from yolotune.points import default_point
+from yolotune.prior import Provenance, Source, fit, recorded_provenance
+from yolotune.proposals import propose
+from yolotune.record import StudyRecord, best_trials, read_study
+from yolotune.similarity import Task
+from yolotune.space import Point, parse_space
 from yolotune.study import Study
 from yolotune.yamlio import read_yaml
-
-
-@dataclass(frozen=True)
-class Source:
-    """A point of before.
-
-    Attributes:
-        where: Whose it is, for notes.
-        point: What was searched there.
-        trained: All arguments it was trained with, as far as the study told them.
-    """
-
-    where: str
-    point: Point
-    trained: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,17 +25,34 @@ class Here:
         nc: Classes of the dataset.
         fingerprint: Of the dataset.
         model: As trials load it.
+        task: All that the history compares; None leaves it unasked.
     """
 
     nc: int
     fingerprint: str
     model: str
+    task: Task | None = None
 
 
-def warm_points(study: Study, here: Here, folder: Path | None = None) -> tuple[list[Point], list[str]]:
-    """Returns the points that `warm_start` stands for, best first, and in words what did not fit.
+@dataclass(frozen=True)
+class Warm:
+    """Initial points from before.
 
-    A study that goes on takes them from its own record: the other study may be gone by now.
+    Attributes:
+        points: In the order in which they are tried.
+        provenance: Of each of them.
+        notes: What the user should know of them, in words.
+    """
+
+    points: list[Point]
+    provenance: list[Provenance]
+    notes: list[str]
+
+
+def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
+    """Returns the points that earlier studies give: the one that `warm_start` names, otherwise those of the history.
+
+    A study that goes on takes them from its own record: the other study may be gone by now, and the history has grown.
 
     Args:
         study: The study.
@@ -56,72 +60,52 @@ def warm_points(study: Study, here: Here, folder: Path | None = None) -> tuple[l
         folder: Of the study if it goes on.
 
     Raises:
-        UserError: The other study is missing, has nothing to give, or searched in the other direction.
+        UserError: The named study is missing, has nothing to give, or searched in the other direction.
     """
-    if study.warm_start is None:
-        return [], []
-    sources = _recorded(study, folder) if folder else None
-    notes: list[str] = []
-    if sources is None:
-        sources, notes = _best(study, here)
     default = default_point(study.domains, here.nc, study.fixed.get("optimizer"))[0]
+    if folder and (folder / "study.yaml").exists():
+        sources, notes = _recorded(study, folder, here)
+    elif study.warm_start is not None:
+        sources, notes = _best(study, here)
+    elif study.asks_history and here.task is not None:
+        sources, notes = propose(study, here.task, default)
+    else:
+        return Warm([], [], [])
     points: list[Point] = []
+    provenance: list[Provenance] = []
     for source in sources:
         point, misfits = fit(source, study, default)
         if misfits:
-            notes.append(f"warm start: {source.where}: {'; '.join(misfits)}")
+            by = source.provenance.by.replace("_", " ")
+            notes.append(f"{by}: {source.where}: {'; '.join(misfits)}")
         if point not in (default, *points):
             points.append(point)
-    return points, notes
+            provenance.append(source.provenance)
+    return Warm(points, provenance, notes)
 
 
-def fit(source: Source, study: Study, default: Point) -> tuple[Point, list[str]]:
-    """Returns a point of before as a point of this study's space, and in words what had to change.
+def _recorded(study: Study, folder: Path, here: Here) -> tuple[list[Source], list[str]]:
+    """Returns the points of a study that goes on, and what to say of them.
 
-    Args:
-        source: The point of before.
-        study: This study.
-        default: Its default point; gives what the other study had no value for, or none that fits.
+    Named for another warm start than before, it gets the points of that one; those of before that were tried stay in
+    the list, for what came of them is still known from there.
     """
-    point: Point = {}
-    misfits: list[str] = []
-    new: list[str] = []
-    for name, domain in study.domains.items():
-        if name not in source.trained:
-            point[name] = default[name]
-            new.append(name)
-            continue
-        was = exact(domain, source.trained[name])
-        point[name] = was
-        if was not in domain:
-            point[name], why = _moved(was, domain, default[name])
-            misfits.append(f"{name} {was} -> {point[name]} ({why})")
-    if new:
-        misfits.append(f"{', '.join(new)}: not known there, Ultralytics' default")
-    for name, was in source.point.items():
-        if name not in study.domains and study.fixed.get(name) != was:
-            instead = f", fixed at {study.fixed[name]}" if name in study.fixed else ""
-            misfits.append(f"{name} is not searched here{instead}, left out")
-    return point, misfits
-
-
-def _moved(was: Any, domain: Domain, default: Value) -> tuple[Value, str]:
-    """Returns the value of a distribution that stands for one outside it, and why this one."""
-    if is_number(was) and isinstance(domain, Uniform):
-        return domain.nearest(was), "space ends there"
-    if is_number(was) and any(is_number(end) for end in domain.ends()):
-        return domain.nearest(was), f"nearest of {domain}"
-    return default, f"not in {domain}; the default"
-
-
-def _recorded(study: Study, folder: Path) -> list[Source] | None:
-    """Returns the points of a study that goes on; None if it began with another warm start, or with none."""
     settings = read_yaml(folder / "study.yaml", whole=True)
-    same = all(settings.get(name) == getattr(study, name) for name in ("warm_start", "top"))
-    points = settings.get("warm_points") if same else None
-    if points is None:
-        return None
-    return [Source(f"recorded point {number}", point, point) for number, point in enumerate(points, start=1)]
+    points = settings.get("warm_points")
+    unknown = Provenance("an earlier study", "", None, None, "warm_start", None)  # as recorded by older versions
+    provenance = recorded_provenance(settings) or [unknown] * len(points or [])
+    sources = [
+        Source(f"recorded point {number}", point, point, said)
+        for number, (point, said) in enumerate(zip(points or [], provenance, strict=True), start=1)
+    ]
+    named = ("warm_start", "top") if study.warm_start is not None else ("warm_start",)
+    if points is None or any(settings.get(name) != getattr(study, name) for name in named):
+        new, notes = _best(study, here) if study.warm_start is not None else ([], [])
+        tried = [trial.point for trial in read_study(folder).trials] if sources else []
+        return [*new, *(source for source in sources if source.point in tried)], notes
+    if study.warm_start is None and settings.get("top") != study.top:
+        return sources, ["history: a study that goes on keeps the points it began with; top changes nothing here"]
+    return sources, []
 
 
 def _best(study: Study, here: Here) -> tuple[list[Source], list[str]]:
@@ -140,8 +124,14 @@ def _best(study: Study, here: Here) -> tuple[list[Source], list[str]]:
             "warm_start", f"no trial of {shown} has a value that stands.", "take another study, or leave it out."
         )
     fixed = {**other.settings.get("train", {}), **parse_space(other.settings["space"], str(shown))[1]}
+    same = _fingerprint(other) == here.fingerprint if _fingerprint(other) else None
     sources = [
-        Source(f"trial {trial.number} of {shown}", trial.point, {**fixed, **trial.point, **trial.effective})
+        Source(
+            f"trial {trial.number} of {shown}",
+            trial.point,
+            {**fixed, **trial.point, **trial.effective},
+            Provenance(str(other.settings["name"]), str(folder), trial.number, trial.value, "warm_start", same),
+        )
         for trial in trials
     ]
     values = ", ".join(f"{trial.number} ({trial.value:.4f})" for trial in trials)
@@ -152,16 +142,6 @@ def _best(study: Study, here: Here) -> tuple[list[Source], list[str]]:
     return sources, notes
 
 
-def best_trials(study: StudyRecord, top: int) -> list[TrialRecord]:
-    """Returns the trials with the best values that stand, best first, no point twice."""
-    valued = [trial for trial in study.trials if trial.verdict in FINISHED and trial.value is not None]
-    best: list[TrialRecord] = []
-    for trial in sorted(valued, key=lambda trial: trial.value or 0.0, reverse=study.mode == "max"):
-        if len(best) < top and trial.point not in [found.point for found in best]:
-            best.append(trial)
-    return best
-
-
 def _differences(study: Study, here: Here, other: StudyRecord) -> list[str]:
     """Returns in words why values of the other study say less about this one."""
     now = {"objective": study.objective, "imgsz": study.imgsz, "epochs": study.epochs, "model": here.model}
@@ -170,9 +150,14 @@ def _differences(study: Study, here: Here, other: StudyRecord) -> list[str]:
         for name, value in now.items()
         if other.settings.get(name) != value
     ]
+    known = _fingerprint(other)
+    return differs if known in (None, here.fingerprint) else ["another dataset", *differs]
+
+
+def _fingerprint(other: StudyRecord) -> str | None:
+    """Returns that of the dataset a study trained on; None where it is lost: the points are recorded all the same."""
     try:
         environment = json.loads((other.folder / "environment.json").read_text(encoding="utf-8"))
-        fingerprint = environment["dataset"]["fingerprint"]
+        return str(environment["dataset"]["fingerprint"])
     except (OSError, ValueError, KeyError):
-        return differs  # the points are in the record all the same
-    return differs if fingerprint == here.fingerprint else ["another dataset", *differs]
+        return None

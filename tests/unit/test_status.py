@@ -252,6 +252,7 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
             },
         },
         "epochs": {"full": 10, "trained": 10, "saved": 8, "expected": 37.34, "budget": None},
+        "warm_from": [],
         "best": {"trial": 3, "epoch": 4, "value": pytest.approx(0.3)},
         "defaults": 0.0,
         "running": [

@@ -10,16 +10,18 @@ import pytest
 
 from yolotune.check import check
 from yolotune.errors import UserError
-from yolotune.record import Ending, Verdict, read_study
+from yolotune.prior import Provenance, Source, fit
+from yolotune.record import Ending, Verdict, best_trials, read_study
 from yolotune.recorder import Record
 from yolotune.shapes import make_shapes
 from yolotune.space import Point
 from yolotune.study import Study, load_study
-from yolotune.warmstart import Here, Source, best_trials, fit, warm_points
+from yolotune.warmstart import Here, Warm, warm_points
 
 HERE = Here(nc=3, fingerprint="fish", model="yolo11n-seg.pt")
 SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}
 TRAIN = {"optimizer": "AdamW"}
+OF = Provenance("old", "/old", 1, 0.5, "warm_start", None)
 
 
 def earlier(folder: Path, trials: list[tuple[Point, float, Verdict]], fingerprint: str = "fish", **given: Any) -> Path:
@@ -48,18 +50,24 @@ FOUR = [
 
 
 def test_the_best_points_come_best_first_and_none_twice(tmp_path: Path) -> None:
-    points, notes = warm_points(study(earlier(tmp_path, FOUR)), HERE)
-    assert [point["lr0"] for point in points] == [0.004, 0.002, 0.001], "a diverged trial's value does not stand"
+    warm = warm_points(study(earlier(tmp_path, FOUR)), HERE)
+    notes = warm.notes
+    assert [(one.trial, one.value, one.by, one.same_data) for one in warm.provenance] == [
+        (3, 0.6, "warm_start", True),
+        (1, 0.5, "warm_start", True),
+        (0, 0.2, "warm_start", True),
+    ]
+    assert [point["lr0"] for point in warm.points] == [0.004, 0.002, 0.001], "a diverged trial's value does not stand"
     assert len(notes) == 1 and "trials 3 (0.6000), 1 (0.5000), 0 (0.2000)" in notes[0]
-    assert [p["lr0"] for p in warm_points(study(tmp_path / "old", top=1), HERE)[0]] == [0.004]
-    assert warm_points(study(None), HERE) == ([], [])
+    assert [p["lr0"] for p in warm_points(study(tmp_path / "old", top=1), HERE).points] == [0.004]
+    assert warm_points(study(None), HERE) == Warm([], [], [])
 
 
 def test_the_lowest_loss_is_the_best(tmp_path: Path) -> None:
     old = earlier(tmp_path, FOUR, objective="val/seg_loss")
     assert [trial.number for trial in best_trials(read_study(old), 2)] == [0, 4]
-    points, _ = warm_points(study(old, objective="val/cls_loss", top=2), HERE)
-    assert [point["lr0"] for point in points] == [0.001, 0.002]
+    warm = warm_points(study(old, objective="val/cls_loss", top=2), HERE)
+    assert [point["lr0"] for point in warm.points] == [0.001, 0.002]
 
 
 def test_a_study_of_the_other_direction_is_refused(tmp_path: Path) -> None:
@@ -77,10 +85,12 @@ def test_a_study_that_has_nothing_to_give_is_refused(tmp_path: Path, trials: lis
 def test_what_differs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     old = earlier(tmp_path, FOUR, fingerprint="fowl", imgsz=320)
-    _, notes = warm_points(study(old), HERE)
-    assert notes[1:] == ["warm start: old is not quite comparable: another dataset, imgsz 320 there, 640 here"]
+    warm = warm_points(study(old), HERE)
+    assert warm.provenance[0].same_data is False
+    assert warm.notes[1:] == ["warm start: old is not quite comparable: another dataset, imgsz 320 there, 640 here"]
     (old / "environment.json").unlink()
-    assert "another dataset" not in warm_points(study(old), HERE)[1][1]
+    lost = warm_points(study(old), HERE)
+    assert "another dataset" not in lost.notes[1] and lost.provenance[0].same_data is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +118,7 @@ def test_what_differs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_point_is_fitted_into_the_space(space: Any, trained: Any, point: Point, misfit: list[str]) -> None:
     here = Study(data="d.yaml", space=space)
     default: Point = {"lr0": 0.01, "warmup_epochs": 3, "batch": 16, "optimizer": "AdamW", "box": 7.5}
-    fitted, misfits = fit(Source("s", trained, trained), here, default)
+    fitted, misfits = fit(Source("s", trained, trained, OF), here, default)
     assert (fitted, misfits) == (point, misfit)
     assert [type(value) for value in fitted.values()] == [type(value) for value in point.values()]
     assert all(value in here.domains[name] for name, value in fitted.items())
@@ -117,15 +127,15 @@ def test_a_point_is_fitted_into_the_space(space: Any, trained: Any, point: Point
 def test_what_is_not_searched_here_is_left_out_and_said_where_it_differs() -> None:
     here = Study(data="d.yaml", space={"lr0": [0, 1]}, train={"mosaic": 0.5, "box": 7.5})
     was: Point = {"lr0": 0.1, "mosaic": 1.0, "box": 7.5, "mixup": 0.2}
-    fitted, misfits = fit(Source("s", was, was), here, {"lr0": 0.01})
+    fitted, misfits = fit(Source("s", was, was, OF), here, {"lr0": 0.01})
     assert fitted == {"lr0": 0.1}
     assert misfits == ["mosaic is not searched here, fixed at 0.5, left out", "mixup is not searched here, left out"]
 
 
 def test_what_the_other_study_fixed_was_part_of_its_success(tmp_path: Path) -> None:
     old = earlier(tmp_path, FOUR, space={**SPACE, "cls": 2.0}, train={**TRAIN, "mosaic": 0.25})
-    points, _ = warm_points(study(old, space={**SPACE, "mosaic": [0, 1], "cls": [0, 3]}, top=1), HERE)
-    assert points == [{"lr0": 0.004, "batch": 16, "mosaic": 0.25, "cls": 2.0}]
+    warm = warm_points(study(old, space={**SPACE, "mosaic": [0, 1], "cls": [0, 3]}, top=1), HERE)
+    assert warm.points == [{"lr0": 0.004, "batch": 16, "mosaic": 0.25, "cls": 2.0}]
 
 
 def test_the_plan_has_defaults_then_warm_points_then_files_and_goes_on_without_the_other_study(tmp_path: Path) -> None:
@@ -143,11 +153,11 @@ def test_the_plan_has_defaults_then_warm_points_then_files_and_goes_on_without_t
     )
     plan = check(wanted)
     assert [point["lr0"] for point in plan.points] == [0.001429, 0.002, 0.001, 1e-4], "the old best is the defaults"
-    assert [point["lr0"] for point in plan.warm] == [0.002, 0.001]
+    assert [point["lr0"] for point in plan.warm.points] == [0.002, 0.001]
     assert any(note.startswith("warm start: after the defaults come trials 2") for note in plan.notes)
 
     record = Record(tmp_path / "new", metric=wanted.metric, mode="max")
-    record.create({**wanted.model_dump(), "warm_points": plan.warm}, {})
+    record.create({**wanted.model_dump(), "warm_points": plan.warm.points}, {})
     shutil.rmtree(old)
     again = check(load_study(record.folder, {}), record.folder)
     assert again.points == plan.points and not any("warm start" in note for note in again.notes)
@@ -155,5 +165,5 @@ def test_the_plan_has_defaults_then_warm_points_then_files_and_goes_on_without_t
         check(load_study(record.folder, {"top": 2}), record.folder)
     narrow = load_study(record.folder, {"space": {**SPACE, "lr0": "uniform(0.0, 0.0015)"}})
     fitted = check(narrow, record.folder)
-    assert [point["lr0"] for point in fitted.warm] == [0.0015, 0.001]
+    assert [point["lr0"] for point in fitted.warm.points] == [0.0015, 0.001]
     assert "warm start: recorded point 1: lr0 0.002 -> 0.0015 (space ends there)" in fitted.notes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.outcome import duration, sentence
+from yolotune.prior import known_from, recorded_provenance, told_of
 from yolotune.record import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
@@ -35,7 +36,8 @@ class Step:
 
 def verdict(facts: Facts) -> list[str]:
     """Returns the verdict in a few sentences: what was won, what it cost and was to cost, what is open."""
-    return [text for text in (_won(facts), _spent(facts), sentence(facts.outcome), _open(facts)) if text]
+    texts = (_won(facts), _prior(facts), _spent(facts), sentence(facts.outcome), _open(facts))
+    return [text for text in texts if text]
 
 
 def _won(facts: Facts) -> str:
@@ -65,6 +67,24 @@ def _no_comparison(zero: TrialRecord | None) -> str:
         f"Trial 0, Ultralytics’ defaults, {how} after {plural(len(zero.epochs), 'epoch')}, so its value is not what "
         "the defaults reach in full, and what was won over them is unknown."
     )
+
+
+def _prior(facts: Facts) -> str:
+    """Returns what the study knew before its first epoch, and what that means for its figures."""
+    study, best = facts.study, facts.best
+    provenance = recorded_provenance(study.settings)
+    if not provenance:
+        return ""
+    here = [str(trial.number) for trial in study.trials if known_from(trial.point, study.settings)]
+    tried = f", tried here as trial{'s' if len(here) > 1 else ''} {listed(here)}" if here else ""
+    text = f"The search did not begin from nothing: it was given {told_of(provenance)}{tried}. That is prior knowledge"
+    if best is not None:
+        known = "is" if known_from(best.point, study.settings) else "is not"
+        text += f" (the best trial, {best.number}, {known} one of them)"
+    text += ", and these figures say less about the search than those of one that began without."
+    if any(one.same_data for one in provenance):
+        text += " Points from the same data were chosen on these very validation images and may flatter."
+    return text
 
 
 def _spent(facts: Facts) -> str:

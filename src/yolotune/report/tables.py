@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yolotune.outcome import duration
+from yolotune.prior import known_from
 from yolotune.record import TrialRecord, Verdict
 from yolotune.report.charts import GLYPHS, label, number, verdict_of
 from yolotune.report.facts import Facts, value_of
@@ -51,6 +52,8 @@ def trial_table(facts: Facts, space: Space, gaps: Mapping[int, float]) -> tuple[
     columns = [Column(label(facts.study.metric)), Column("over trial 0"), Column("best epoch"), Column("epochs")]
     columns += [Column("time"), Column("gap"), Column("overfitting", False)]
     columns += [Column(name) for name in names] + [Column("why it ended", False)]
+    warm = any(known_from(trial.point, facts.study.settings) for trial in facts.study.trials)
+    columns += [Column("point of", False)] if warm else []
     rows = []
     for trial in facts.study.trials:
         value = value_of(trial, facts.study)
@@ -66,6 +69,7 @@ def trial_table(facts: Facts, space: Space, gaps: Mapping[int, float]) -> tuple[
             "–" if gap is None else overfitting_level(gap),
             *(shown(trial.effective.get(name, trial.point.get(name))) for name in names),
             _reason(trial),
+            *([str(known_from(trial.point, facts.study.settings) or "–")] if warm else []),
         ]
         word = verdict_of(trial)
         rows.append(Row(trial.number, word, GLYPHS[word], cells, trial is facts.best))
