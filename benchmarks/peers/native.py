@@ -1,0 +1,23 @@
+"""Ultralytics' own `Tuner`, its mutation replaced by the given points; it trains one at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peers import arguments, read_task
+from ultralytics import YOLO
+from ultralytics.engine.tuner import Tuner
+
+
+def main() -> None:
+    task = read_task()
+    left = iter(task["points"])
+    Tuner._mutate = lambda self, *args, **kwargs: dict(next(left))  # type: ignore[method-assign]
+    names = [name for name, value in task["points"][0].items() if not isinstance(value, str)]
+    space: dict[str, Any] = {name: (0.0, 1e6) for name in names}
+    settings = {**arguments(task), "plots": False, "project": task["folder"], "name": "tune"}
+    YOLO(task["model"]).tune(iterations=len(task["points"]), space=space, **settings)
+
+
+if __name__ == "__main__":
+    main()
