@@ -7,13 +7,14 @@ searcher, plateau stopper and ASHA in the order in which Ray Tune's controller d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
 
 from curves import F1, GAINS, Curve, Row, Source
+from yolotune.halving import SuccessiveHalving, Word
 from yolotune.record import Ending, Verdict
 from yolotune.schedule import Asha, Endings, PlateauStopper
 from yolotune.space import Point
@@ -191,86 +192,62 @@ class EarlyAsha(Asha):
         """Leaves the rungs alone: all that a full trial reached are filled already."""
 
 
-@dataclass
-class _Batch:
-    """Trials that meet at rungs; `waiting` may train on, `arrived` stand at the milestone."""
+class _Ranked(SuccessiveHalving):
+    """The product's rungs, at which another score than the best F1 may rank."""
 
-    wanted: int
-    milestone: int
-    alive: list[Training] = field(default_factory=list)
-    waiting: list[Training] = field(default_factory=list)
-    arrived: list[Training] = field(default_factory=list)
+    def __init__(self, study: Study, trainings: Sequence[Training], score: Score) -> None:
+        super().__init__(study)
+        self._trainings = trainings
+        self._by = score
+
+    def _ranked(self, there: Sequence[int], milestone: int) -> list[int]:
+        if self._by is best_f1:
+            return super()._ranked(there, milestone)
+        by_number = sorted(there)
+        peers = [Training(n, "", self._trainings[n].curve, milestone) for n in by_number]
+        return [by_number[place] for place in np.argsort(-self._by(peers), kind="stable")] if peers else []
 
 
 class Halving(Policy):
-    """Synchronous successive halving: batches, all trained to a rung, the best 1/factor resumed, the others ended.
+    """Synchronous successive halving, by the product's arithmetic.
 
-    A rung keeps at least one. A paused trial goes on where it was; pausing costs nothing here. A slot that a batch has
-    no work for begins the next batch.
+    A paused trial goes on where it was, and one that is cut while it is paused ends at once; here both cost nothing.
     """
 
     def __init__(
-        self,
-        study: Study,
-        searcher: Searches,
-        endings: Endings,
-        source: Source,
-        batch: int,
-        score: Score = best_f1,
+        self, study: Study, searcher: Searches, endings: Endings, source: Source, score: Score = best_f1
     ) -> None:
         super().__init__(study, searcher, endings, source)
-        assert study.asha is not None
-        self._size, self._score, self._factor = batch, score, study.asha.reduction_factor
-        rungs, at = [], float(study.grace_period)
-        while at < study.epochs:
-            rungs.append(round(at))
-            at *= self._factor
-        self._milestones = [*rungs, study.epochs]
-        self._batches: list[_Batch] = []
-        self._batch_of: dict[int, _Batch] = {}
+        self._rules = _Ranked(study, self.trainings, score)
+        self._busy: set[int] = set()
 
     def next(self) -> Training | None:
-        for batch in self._batches:
-            if batch.waiting:
-                return batch.waiting.pop(0)
-            if batch.wanted:
-                return self._begin_in(batch)
-        left = self.study.num_samples - len(self.trainings)
-        if not left:
-            return None
-        self._batches.append(_Batch(min(left, self._size), self._milestones[0]))
-        return self._begin_in(self._batches[-1])
-
-    def _begin_in(self, batch: _Batch) -> Training | None:
-        training = self._begin()
-        assert training is not None
-        batch.wanted -= 1
-        batch.alive.append(training)
-        self._batch_of[training.number] = batch
-        return training
+        while (turn := self._rules.turn(self._busy)) is not None:
+            if turn.cut is None:
+                training = self.trainings[turn.number] if turn.number < len(self.trainings) else self._begin()
+                assert training is not None and training.number == turn.number
+                self._busy.add(turn.number)
+                return training
+            self._prune(self.trainings[turn.number])
+        return None
 
     def goes_on(self, training: Training) -> bool:
-        batch, result = self._batch_of[training.number], self._result(training)
+        number, result = training.number, self._result(training)
+        self._rules.report(number, training.epoch, result[F1])
         if result.get("done"):
-            batch.alive.remove(training)
+            self._rules.end(number, Verdict.COMPLETED)
             self._searcher.on_trial_complete(training.trial_id, result)
         else:
             self._searcher.on_trial_result(training.trial_id, result)
-            if training.epoch < batch.milestone:
+            word = self._rules.word(number)
+            if word is Word.TRAIN:
                 return True
-            batch.arrived.append(training)
-        if not batch.wanted and len(batch.arrived) == len(batch.alive) > 0:
-            self._decide(batch)
+            if word is Word.CUT:
+                self._prune(training)
+        self._busy.discard(number)
         return False
 
-    def _decide(self, batch: _Batch) -> None:
-        """Ends all but the best 1/factor of those that stand at the rung."""
-        ranked = [batch.arrived[place] for place in np.argsort(-self._score(batch.arrived), kind="stable")]
-        kept = max(1, int(len(ranked) / self._factor))
-        for training in ranked[kept:]:
-            reason = f"rung at epoch {batch.milestone}: not among the best {kept} of {len(ranked)}"
-            self._endings[training.number] = Ending(Verdict.PRUNED, reason)
-            self._searcher.on_trial_complete(training.trial_id, self._result(training))
-        batch.alive, batch.arrived = ranked[:kept], []
-        batch.waiting = list(batch.alive)
-        batch.milestone = next(m for m in self._milestones if m > batch.milestone)
+    def _prune(self, training: Training) -> None:
+        self._endings[training.number] = Ending(Verdict.PRUNED, self._rules.reason(training.number))
+        self._rules.end(training.number, Verdict.PRUNED)
+        self._searcher.on_trial_complete(training.trial_id, self._result(training))

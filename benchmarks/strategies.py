@@ -32,13 +32,16 @@ class Strategy:
 
     def study(self, **given: Any) -> Study:
         """Returns the study: the default preset with this strategy's rules."""
-        return Study(data="none", asha=self.asha, plateau=self.plateau, **given)
+        study = Study(data="none", asha=self.asha, plateau=self.plateau, **given)
+        if self.batch is None:
+            return study
+        asha = {**(self.asha or {}), "batch": self.batch or study.num_samples}
+        return Study(data="none", scheduler="halving", asha=asha, plateau=self.plateau, **given)
 
     def policy(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> Policy:
         if self.batch is None:
             return OneByOne(study, searcher, endings, source, EarlyAsha if self.early else Asha)
-        score = early if self.early else best_f1
-        return Halving(study, searcher, endings, source, self.batch or study.num_samples, score)
+        return Halving(study, searcher, endings, source, early if self.early else best_f1)
 
 
 def _asha(grace: float, factor: float, rank: str = "best") -> dict[str, Any]:

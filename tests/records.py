@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from yolotune.halving import SuccessiveHalving, Word
 from yolotune.record import Ending, Verdict
 from yolotune.recorder import Record
 from yolotune.rungs import Halving
@@ -82,14 +83,18 @@ def write_study(
     record = Record(folder, metric=study.metric, mode=study.direction, uid="abcdef01")
     record.create(study.model_dump(), ENVIRONMENT if environment is None else environment)
     draw = random.Random(seed)
-    rules = Halving(study) if study.asha else None
+    rules = Halving(study) if study.scheduler == "asha" else None
+    drawn = []
     for number in range(trials):
         point = point_of(study, draw)
-        record.start(number, point)
         own = (values or {}).get(number)
-        curve = own if own is not None else _curve(study, point, draw)
+        drawn.append((point, own, own if own is not None else _curve(study, point, draw)))
+    halved = _halved(study, [curve for _, _, curve in drawn]) if study.scheduler == "halving" else {}
+    for number, (point, own, curve) in enumerate(drawn):
+        record.start(number, point)
         ending = Ending(Verdict.COMPLETED, f"all {study.epochs} epochs")
-        for epoch, value in enumerate(curve, start=1):
+        length, ending = halved.get(number, (len(curve), ending))
+        for epoch, value in enumerate(curve[:length], start=1):
             record.append(number, _row(study, epoch, value, train_metrics))
             cut = rules.judge(number, epoch, value) if rules else None
             if cut and number and own is None:
@@ -102,6 +107,23 @@ def write_study(
             if value is not None:
                 record.offer_best(number, value, point)
     return folder
+
+
+def _halved(study: Study, curves: list[list[float]]) -> dict[int, tuple[int, Ending]]:
+    """Returns how far each trial trains under synchronous halving, and how it ends."""
+    rules = SuccessiveHalving(study)
+    rules.no_more(len(curves))
+    found = {number: (0, Ending(Verdict.COMPLETED, "all")) for number in range(len(curves))}
+    while (turn := rules.turn(())) is not None:
+        (epoch, ending), curve = found[turn.number], curves[turn.number]
+        while turn.cut is None and rules.word(turn.number) is Word.TRAIN and epoch < len(curve):
+            epoch += 1
+            rules.report(turn.number, epoch, curve[epoch - 1])
+        cut = rules.word(turn.number) is Word.CUT
+        found[turn.number] = epoch, Ending(Verdict.PRUNED, rules.reason(turn.number)) if cut else ending
+        if cut or epoch == len(curve):
+            rules.end(turn.number, found[turn.number][1].verdict)
+    return found
 
 
 def _curve(study: Study, point: Point, draw: random.Random) -> list[float]:

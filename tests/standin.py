@@ -64,6 +64,11 @@ class StandInTrainer:
                 break
         checkpoint.close(self._weights, self._epoch, keep_last=self._job.keep_last)
 
+    def finish(self, trained: int) -> None:
+        with open(self._weights.parent / "train.log", "a", encoding="utf-8") as log:
+            log.write(f"finish {trained}\n")
+        checkpoint.close(self._weights, trained, keep_last=self._job.keep_last)
+
     def effective(self) -> dict[str, Any]:
         return {}
 

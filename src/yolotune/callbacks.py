@@ -80,6 +80,7 @@ class RecordKeeper(Callback):
         self._study_run = study_run
         self._stop = stop
         self._started: set[int] = set()
+        self._paused: set[int] = set()
         self._effective: dict[int, dict[str, Any]] = {}
         self._failures: list[str] | None = []
         self._values: dict[int, float | None] = {
@@ -87,24 +88,34 @@ class RecordKeeper(Callback):
         }
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Notes that a trial has a process: its first one, or another after a pause or the death of the first."""
         number = int(trial.config["number"])
-        if number not in self._started:  # Ray calls this again when it restarts a trial's process
+        with self._kept_or_ended():
+            self._record.start(number, trial.config["point"])
+        if number not in self._started:
             self._started.add(number)
-            with self._kept_or_ended():
-                self._record.start(number, trial.config["point"])
             self._listener.trial_started(number, trial.config["point"])
+        elif number in self._paused:
+            self._paused.discard(number)
+            self._listener.trial_resumed(number)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        if "report" not in result:
+        number, row = int(trial.config["number"]), result.get("report")
+        self._effective |= {number: result["effective"]} if "effective" in result else {}
+        if row is None:
             return
-        number, row = int(trial.config["number"]), result["report"]
-        self._effective[number] = result["effective"]
         with self._kept_or_ended():
             new = self._record.append(number, row)
         if new:
             self._listener.epoch_reported(number, row)
+
+    def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Notes that a trial is paused: Ray saves it for nothing else."""
+        number = int(trial.config["number"])
+        self._paused.add(number)
+        self._listener.trial_paused(number)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number = int(trial.config["number"])
@@ -116,6 +127,7 @@ class RecordKeeper(Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Errors of a training come as verdicts; this one is a process that died once too often, or never began."""
         number = int(trial.config["number"])
+        self._endings.pop(number, None)  # it will never say that it has left, so nobody is to wait for that
         what = f"the trial's process died {trial.num_failures} times"
         if number not in self._started:
             self.on_trial_start(iteration, trials, trial)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from yolotune import space as spaces
+from yolotune import arguments
 from yolotune.cluster import Node, address_of, survey
 from yolotune.dataset import Dataset, load_dataset
 from yolotune.errors import Problem, UserError
@@ -20,6 +20,7 @@ from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.resources import check_storage, existing, forecast, share_out
+from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.study import PRESETS, Study, epochs_of
 from yolotune.warmstart import Here, warm_points
 from yolotune.weights import find_model
@@ -63,8 +64,8 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
         nodes, unfit = surveyed or ([], [])
         problems += unfit
     resources = attempt(lambda: share_out(study, nodes)) if nodes is None or nodes else None
-    points: list[spaces.Point] = []
-    warm: tuple[list[spaces.Point], list[str]] = [], []
+    points: list[Point] = []
+    warm: tuple[list[Point], list[str]] = [], []
     if not study.parsed[2]:
         read = attempt(lambda: read_points(study, dataset.nc if dataset else 1))
         if read:
@@ -82,7 +83,7 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
 def check_settings(study: Study) -> list[Problem]:
     """Returns what is wrong with space, fixed arguments and stopping rules, taken by themselves and together."""
     unread = study.parsed[2]
-    problems = [*unread, *spaces.check_space(study.domains, "space"), *check_fixed(study)]
+    problems = [*unread, *arguments.check_space(study.domains, "space"), *check_fixed(study)]
     for name in sorted(set(study.train) & set(study.space)):
         fix = f"remove {name} from the space (`yolotune init` writes one to edit), or from the fixed arguments."
         problems.append(Problem(name, "is searched and fixed at the same time.", fix))
@@ -93,12 +94,12 @@ def check_settings(study: Study) -> list[Problem]:
 
 def check_fixed(study: Study) -> list[Problem]:
     """Returns what is wrong with the arguments that do not vary."""
-    known = spaces.ultralytics_defaults()
+    known = arguments.ultralytics_defaults()
     fixed = {name: value for name, value in study.fixed.items() if name in known}
     return [
-        *spaces.check_names(study.train, "train", searched=False),
-        *spaces.check_names(study.parsed[1], "space", searched=False),
-        *spaces.check_values(fixed, "train"),
+        *arguments.check_names(study.train, "train", searched=False),
+        *arguments.check_names(study.parsed[1], "space", searched=False),
+        *arguments.check_values(fixed, "train"),
     ]
 
 
@@ -111,7 +112,7 @@ def _combinations(study: Study) -> list[Problem]:
     if "auto" in optimizers and inert:
         what = f"optimizer 'auto' ignores {' and '.join(inert)}, which this study searches."
         problems.append(Problem("optimizer", what, "set optimizer: AdamW or SGD, or search choice([AdamW, SGD])."))
-    unknown = optimizers - spaces.ADAM_FAMILY - {"sgd", "musgd", "rmsprop", "auto"}
+    unknown = optimizers - arguments.ADAM_FAMILY - {"sgd", "musgd", "rmsprop", "auto"}
     if unknown:
         known = "SGD, MuSGD, Adam, AdamW, Adamax, NAdam, RAdam, RMSprop, auto"
         problems.append(Problem("optimizer", f"Ultralytics knows no {', '.join(sorted(unknown))}.", f"use {known}."))
@@ -123,7 +124,7 @@ def _combinations(study: Study) -> list[Problem]:
     return problems
 
 
-def _values(study: Study, name: str, default: spaces.Value) -> tuple[spaces.Value, ...]:
+def _values(study: Study, name: str, default: Value) -> tuple[Value, ...]:
     """Returns the values an argument can take in a study: the ends of its range, or the fixed one."""
     domain = study.domains.get(name)
     return domain.ends() if domain is not None else (study.fixed.get(name, default),)
@@ -138,19 +139,19 @@ def _largest(study: Study, name: str, default: float) -> float:
 
 def _search(study: Study) -> list[Problem]:
     """Returns a problem for each distribution that the chosen search cannot handle."""
-    grids = [name for name, domain in study.domains.items() if isinstance(domain, spaces.Choice) and domain.grid]
+    grids = [name for name, domain in study.domains.items() if isinstance(domain, Choice) and domain.grid]
     if study.search != "grid":
         fix = "write choice([...]), or use --search grid."
         return [
             Problem(f"space: {name}", f"grid_search cannot be sampled by --search {study.search}.", fix)
             for name in grids
         ]
-    endless = [name for name, domain in study.domains.items() if isinstance(domain, spaces.Uniform)]
+    endless = [name for name, domain in study.domains.items() if isinstance(domain, Uniform)]
     fix = "write grid_search([...]), or use --search tpe."
     problems = [Problem(f"space: {name}", "--search grid needs a list of values.", fix) for name in endless]
-    size = spaces.grid_size(study.domains)
-    if size > spaces.MAX_GRID:
-        what = f"a grid of {size:,} points, {spaces.MAX_GRID:,} at most."
+    size = grid_size(study.domains)
+    if size > MAX_GRID:
+        what = f"a grid of {size:,} points, {MAX_GRID:,} at most."
         problems.append(Problem("search", what, "fix some arguments, shorten the lists, or use --search tpe."))
     return problems
 
@@ -160,6 +161,10 @@ def _stopping(study: Study) -> list[Problem]:
     if study.asha and study.grace_period > study.epochs:
         what = f"the first rung at epoch {study.grace_period} comes after the last of {study.epochs} epochs."
         problems.append(Problem("asha.grace_period", what, "lower it, or leave ASHA out with --no-asha."))
+    elif study.scheduler == "halving" and study.asha:
+        if study.asha.brackets > 1:
+            what = f"{study.asha.brackets} brackets, and halving has none."
+            problems.append(Problem("asha.brackets", what, "leave it out, or use --scheduler asha."))
     elif study.asha:
         rungs = int(math.log(study.max_t / study.grace_period) / math.log(study.asha.reduction_factor) + 1)
         if study.asha.brackets > rungs:
@@ -175,7 +180,7 @@ def notes(study: Study, dataset: Dataset) -> list[str]:
         f"{count} images of {split} are left out, with bad labels or unreadable." for split, count in left_out.items()
     ]
     optimizers = {str(name).lower() for name in _values(study, "optimizer", "auto")}
-    adam = bool(optimizers & spaces.ADAM_FAMILY)
+    adam = bool(optimizers & arguments.ADAM_FAMILY)
     top = {name: _largest(study, name, 0.0) for name in ("lr0", "perspective", "hsv_h")}
     if adam and top["lr0"] > 0.03:
         said.append(
@@ -209,7 +214,7 @@ def notes(study: Study, dataset: Dataset) -> list[str]:
         and epochs_of(study.plateau.patience, study.epochs) >= study.epochs
     ):
         said.append("plateau.patience is as long as a trial: it can stop none.")
-    size = spaces.countable(study.domains)
+    size = countable(study.domains)
     if size is not None and size < study.num_samples:
         said.append(f"the space has {size} points: after as many trials, not {study.num_samples}, all are tried.")
     moved = default_point(study.domains, dataset.nc, study.fixed.get("optimizer"))[1]

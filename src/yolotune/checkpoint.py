@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 
 NAMES = ("best.pt", "last.pt")
+#: What last.pt leaves out, where a training was left to go on another time (`exact.py`).
+STATE = "state.pt"
 
 
 def pending(weights: Path) -> Path:
@@ -26,6 +28,8 @@ def mark(weights: Path, epoch: int) -> None:
 
 def commit(weights: Path) -> None:
     """Moves the pending files of a recorded epoch up; may be interrupted and repeated."""
+    if (pending(weights) / "epoch").exists():
+        (weights / STATE).unlink(missing_ok=True)  # of an epoch before
     for name in (*NAMES, "epoch"):
         if (pending(weights) / name).exists():
             os.replace(pending(weights) / name, weights / name)
@@ -52,7 +56,7 @@ def settle(weights: Path, recorded: int) -> Path | None:
 def close(weights: Path, recorded: int, *, keep_last: bool = False) -> None:
     """Leaves best.pt alone, unless last.pt is wanted for itself: nothing resumes a training that has ended."""
     settle(weights, recorded)
-    for name in ("epoch",) if keep_last else ("last.pt", "epoch"):
+    for name in ("epoch", STATE) if keep_last else ("last.pt", "epoch", STATE):
         (weights / name).unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from yolotune.arguments import ANY_SEED, SEEDS
 from yolotune.check import check, notes
 from yolotune.continuation import changes, read_search
 from yolotune.engine import run
@@ -22,7 +23,7 @@ from yolotune.paired import LEVEL, Compared, best_of, compare, verdict
 from yolotune.plan import Listener, Origin, Plan, hyperparameters
 from yolotune.record import CONFIRMED, FINISHED, SCHEMA, Confirmed, StudyRecord, TrialRecord, read_study
 from yolotune.recorder import write_confirmed_best
-from yolotune.space import ANY_SEED, SEEDS, Point
+from yolotune.space import Point
 from yolotune.study import Study
 from yolotune.warmstart import best_trials
 from yolotune.yamlio import write_yaml
@@ -158,7 +159,7 @@ def compared(
 def _plan(search: StudyRecord, study: Study, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
     """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
     settings = {**study.model_dump(), "preset": "none", "num_samples": len(wanted) + others}
-    settings |= {"points": [], "warm_start": None, "asha": None, "plateau": None, "time_budget": None}
+    settings |= {"points": [], "warm_start": None, "scheduler": "none", "plateau": None, "time_budget": None}
     searched = Study(**settings)
     plan = check(searched, target)
     fix = "undo the change: a confirm trains as the search did. For a training with other settings: yolotune retrain."

@@ -130,7 +130,7 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
 def _tracked(plan: Plan, record: Record, listener: Listener, stop: Stop) -> Iterator[tuple[Tracking, NullStudyRun]]:
     """Opens the study's own W&B run, and at the end says what W&B does not have yet."""
     study, origin = plan.study, plan.origin
-    kinds = [origin.kind] if origin else [study.search, "asha" if study.asha else "no-asha"]
+    kinds = [origin.kind] if origin else [study.search, study.scheduler if study.asha else "no-asha"]
     lineage = {}
     if origin:
         lineage = {"search_uid": origin.uid, "search_trial": origin.trial}
@@ -191,6 +191,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     from ray.tune.schedulers import FIFOScheduler
 
     from yolotune.callbacks import RecordKeeper, StudyStopper
+    from yolotune.pausing import Halving
     from yolotune.schedule import Asha, Endings
     from yolotune.search import OptunaSearcher
     from yolotune.trial import Trial
@@ -200,11 +201,14 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     if left <= 0:
         return
     database = record.folder / "study.db"
-    searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded)
-    scheduler = FIFOScheduler()
-    if study.asha:
+    scheduler, halving = FIFOScheduler(), None
+    if study.scheduler == "halving":
+        scheduler = halving = Halving(study, endings, work.stop, work.recorded)
+        left = max(left, sum(trial.unfinished for trial in work.recorded))  # a batch waits for each of them
+    elif study.asha:
         scheduler = Asha(study, endings)
         scheduler.rebuild((trial.number, trial.epochs) for trial in work.recorded)
+    searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded, halving)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_parameters(
         stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder
@@ -221,7 +225,8 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
                     search_alg=searcher,
                     scheduler=scheduler,
                     num_samples=left,
-                    max_concurrent_trials=study.concurrent,
+                    # Ray's limiter counts paused trials too; halving keeps to the slots by itself
+                    max_concurrent_trials=None if halving else study.concurrent,
                     trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
                 ),
                 run_config=tune.RunConfig(
@@ -229,7 +234,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
                     storage_path=str(record.folder),
                     stop=StudyStopper(study, endings, work.stop),
                     callbacks=[keeper],
-                    # a trial goes on from its own folder, so Ray keeps no checkpoints and only restarts processes
+                    # a trial goes on from its own folder: Ray's checkpoints are empty, and it only restarts processes
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=study.max_failures),
                     verbose=0,

@@ -61,9 +61,11 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("search", str, "tpe, random or grid. (tpe)"),
     ),
     "Early stopping": (
+        Flag("scheduler", str, "asha, halving (in batches, trials pause and resume) or none. (asha)"),
         Flag("grace_period", float, "Epochs before the first rung; below 1 a share. (0.1)", "asha.grace_period"),
-        Flag("reduction_factor", float, "At each rung the best 1/factor go on. (2)", "asha.reduction_factor"),
+        Flag("reduction_factor", float, "The best 1/factor of a rung go on. (2, halving 3)", "asha.reduction_factor"),
         Flag("brackets", int, "Brackets of ASHA. (1)", "asha.brackets"),
+        Flag("halving_batch", int, "halving: trials that are compared with each other. (9)", "asha.batch"),
         Flag("no_asha", bool, "No early stopping against other trials.", "asha"),
         Flag("plateau_metric", str, "What is watched. (train_seg_metrics/F1)", "plateau.metric"),
         Flag("plateau_std", float, "The guide's rule: stop below this standard deviation.", "plateau.std"),
@@ -157,8 +159,10 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
         if name.startswith("no_"):
             flags[head] = None
         elif inner:
-            if given.get(f"no_{head}"):
-                raise fail(f"--{name.replace('_', '-')}", f"given together with --no-{head}.", "leave one of them out.")
+            off = f"--no-{head}" if given.get(f"no_{head}") else ""
+            off = "--scheduler none" if head == "asha" and given.get("scheduler") == "none" else off
+            if off:
+                raise fail(f"--{name.replace('_', '-')}", f"given together with {off}.", "leave one of them out.")
             flags.setdefault(head, {})[inner] = value
         else:
             flags[head] = value

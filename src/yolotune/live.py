@@ -26,7 +26,7 @@ from yolotune.plan import Listener, Plan
 from yolotune.progress import STYLES, Lines, clock, go_on, origin_of
 from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.space import Point
-from yolotune.status import RunningTrial, Summary, Tally, planned_trials
+from yolotune.status import RunningTrial, Summary, Tally, empty_rungs, planned_trials
 
 #: Seconds between two pictures.
 REFRESH_S = 0.25
@@ -83,19 +83,26 @@ class LiveView(Listener):
             planned=planned_trials(study.num_samples, study.domains),
             epochs=study.epochs,
             concurrent=study.concurrent,
+            halving=empty_rungs(study),
         )
         self._told.put(lambda: self._lines.study_started(folder, plan))
         self._thread.start()
 
     def trials_recorded(self, trials: Sequence[TrialRecord]) -> None:
         for trial in trials:
-            self._count(lambda tally, trial=trial: tally.recorded(trial, running=False))  # type: ignore[misc]
+            self._count(lambda tally, trial=trial: tally.recorded(trial, running=trial.paused))  # type: ignore[misc]
 
     def trial_started(self, number: int, point: Point) -> None:
         self._count(lambda tally: tally.started(number))
 
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
         self._count(lambda tally: tally.reported(number, row))
+
+    def trial_paused(self, number: int) -> None:
+        self._count(lambda tally: tally.paused(number))
+
+    def trial_resumed(self, number: int) -> None:
+        self._count(lambda tally: tally.started(number))
 
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         self._count(lambda tally: tally.ended(number, ending.verdict))
@@ -172,12 +179,12 @@ class Picture:
             yield from console.render(part, within)
 
     def _parts(self, width: int, height: int) -> Iterator[RenderableType]:
-        running = self._summary.running
-        if running:
-            fits = max(1, height - BESIDE_ROWS)
+        shown = len(self._summary.running) + len(self._summary.paused)
+        if shown:
+            fits = max(1, height - BESIDE_ROWS - bool(self._summary.rungs))
             yield self._table(fits, width)
-            if len(running) > fits:
-                yield Text(f"and {len(running) - fits} more", style="dim")
+            if shown > fits:
+                yield Text(f"and {shown - fits} more", style="dim")
             yield Text()
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="dim")
@@ -198,11 +205,13 @@ class Picture:
             table.add_column("", width=bar)
         for head in ("epoch", f"{name} val", f"{name} train", "left"):
             table.add_column(head, justify="right", no_wrap=True)
-        for trial in self._summary.running[:fits]:
+        running = len(self._summary.running)
+        for place, trial in enumerate([*self._summary.running, *self._summary.paused][:fits]):
             bars = [_bar(trial, bar)] if with_bar else []
             left = UNKNOWN if trial.seconds_left is None else clock(trial.seconds_left)
+            left, style = (left, None) if place < running else ("paused", "dim")
             numbers = (f"{trial.epoch}/{trial.epochs}", _number(trial.value), _number(trial.train), left)
-            table.add_row(str(trial.trial), *bars, *numbers)
+            table.add_row(str(trial.trial), *bars, *numbers, style=style)
         return table
 
     def _standing(self) -> Iterator[tuple[str, Text]]:
@@ -213,7 +222,8 @@ class Picture:
             for verdict, count in summary.verdicts.items()
             if verdict != Verdict.INTERRUPTED
         ]
-        going = [(len(summary.running), "running", ""), (summary.unfinished, "unfinished", "magenta")]
+        paused = (len(summary.paused), "paused", "cyan")
+        going = [(len(summary.running), "running", ""), paused, (summary.unfinished, "unfinished", "magenta")]
         for mark, parts in (
             (": ", over),
             ("; ", [(f"{count} {word}", style) for count, word, style in going if count]),
@@ -221,6 +231,9 @@ class Picture:
             for number, (part, style) in enumerate(parts):
                 trials.append(", " if number else mark).append(part, style)
         yield "trials", trials
+        if summary.rungs:
+            waits = (f"batch {r.batch + 1} at epoch {r.epoch}: {r.there} of {r.of} there" for r in summary.rungs)
+            yield "rungs", Text("; ".join(waits))
         trained, saved = summary.epochs_trained, summary.epochs_saved
         share = f" ({100 * saved / (trained + saved):.0f} %)" if saved else ""
         yield "epochs", Text(f"{trained} trained, {saved} saved by stopping early{share}")

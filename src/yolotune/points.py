@@ -7,8 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolotune.arguments import ADAM_FAMILY, ultralytics_defaults
 from yolotune.errors import Problem, UserError, did_you_mean
-from yolotune.space import ADAM_FAMILY, Choice, Domain, Point, RandInt, Space, Uniform, is_number, ultralytics_defaults
+from yolotune.space import Choice, Domain, Point, RandInt, Space, Uniform, is_number
 from yolotune.yamlio import parse_yaml, read_yaml
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from yolotune.halving import SuccessiveHalving
 from yolotune.paired import LEVEL
 from yolotune.plan import Listener, Origin, Plan
 from yolotune.record import Ending, StudyRecord, Verdict
@@ -46,6 +47,12 @@ class Lines(Listener):
 
     def trial_started(self, number: int, point: Point) -> None:
         self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
+
+    def trial_paused(self, number: int) -> None:
+        self._say(f"{self._clock()} trial {number:>3} [dim]paused, its batch is not there yet[/]")
+
+    def trial_resumed(self, number: int) -> None:
+        self._say(f"{self._clock()} trial {number:>3} [dim]goes on[/]")
 
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         shown = "no value" if value is None else f"{self._metric} {value:.4f}"
@@ -95,7 +102,12 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{resources.cpu_share:.3g} cores and {place} each",
     ]
     rules = []
-    if study.asha:
+    if study.asha and study.scheduler == "halving":
+        rungs = ", ".join(map(str, SuccessiveHalving(study).milestones)) or "none"
+        rules.append(
+            f"halving in batches of {study.asha.batch}, factor {study.asha.reduction_factor:g}, rungs at epoch {rungs}"
+        )
+    elif study.asha:
         rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}")
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")

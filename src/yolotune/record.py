@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolotune.errors import fail
+from yolotune.errors import UserError, fail
 from yolotune.metrics import better
 from yolotune.space import Point
 from yolotune.yamlio import read_yaml
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     """Why a trial ended."""
 
     COMPLETED = "completed"  # all its epochs
-    PRUNED = "pruned"  # ASHA: worse than its peers at a rung
+    PRUNED = "pruned"  # ASHA or halving: worse than its peers at a rung
     PLATEAUED = "plateaued"  # converged
     DIVERGED = "diverged"  # NaN or Inf
     OOM = "oom"  # out of memory
@@ -41,6 +41,8 @@ class Verdict(StrEnum):
     INTERRUPTED = "interrupted"  # the study was stopped
 
 
+#: In `ended.yaml` in place of a verdict: the trial waits for others of its batch, and no process trains it.
+PAUSED = "paused"
 #: The trial's value stands, and the searcher may learn from it.
 FINISHED = frozenset({Verdict.COMPLETED, Verdict.PLATEAUED, Verdict.PRUNED})
 
@@ -65,6 +67,7 @@ class TrialRecord:
         ending: None while it runs.
         effective: Arguments that became something else than the point or the study said.
         restarts: How often its process or node died and it went on, since it was last started.
+        paused: Whether it has no verdict and waits for others, its process gone.
     """
 
     number: int
@@ -76,6 +79,7 @@ class TrialRecord:
     value: float | None
     effective: dict[str, Any] = field(default_factory=dict)
     restarts: int = 0
+    paused: bool = False
 
     @property
     def unfinished(self) -> bool:
@@ -239,7 +243,16 @@ def _read_trial(folder: Path) -> TrialRecord:
         value=end.get("value"),
         effective=end.get("effective", {}),
         restarts=end.get("restarts", 0),
+        paused=ending is None and _is_paused(folder),
     )
+
+
+def _is_paused(folder: Path) -> bool:
+    """Whether a trial without a verdict has left its training to wait for others."""
+    try:
+        return bool(_plain(folder / "ended.yaml").get("verdict") == PAUSED)
+    except (OSError, UserError):  # none, or it is going on just now
+        return False
 
 
 def _plain(path: Path) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from yolotune.weights import size_of
 CURVES = 3_000_000
 #: A checkpoint to resume from is so many times best.pt: an optimizer with two moments in single precision.
 RESUMABLE = 5
+#: What a training that is left keeps beside (`exact.py`), in sizes of best.pt: weights and EMA, momentum and gradients.
+STATE = 8
 #: Spare bytes beside the forecast.
 SPARE = 200_000_000
 
@@ -142,10 +144,16 @@ def forecast(study: Study, model: str, wandb: str) -> int:
     """Returns the bytes that a study fills at most.
 
     An ended trial keeps its curves and best.pt, if its weights are kept at all; W&B's offline runs hold both again.
-    A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record yet.
+    A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record yet; a
+    paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only when
+    those before are waiting for trials that train.
     """
     size = size_of(model)
     kept = study.weights_kept
     best = study.num_samples if kept is None else min(study.num_samples, kept + 1)
     copies = study.num_samples * (size + CURVES) if wandb == "offline" else 0
-    return best * size + study.num_samples * CURVES + study.concurrent * 4 * RESUMABLE * size + copies
+    resumable = 4 * RESUMABLE * study.concurrent
+    if study.scheduler == "halving" and study.asha:
+        paused = max(0, min(study.num_samples, study.concurrent * study.asha.batch) - study.concurrent)
+        resumable += (2 * RESUMABLE + STATE) * paused
+    return (best + resumable) * size + study.num_samples * CURVES + copies

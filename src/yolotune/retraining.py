@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from yolotune.arguments import ANY_SEED, RESERVED, SEEDS
 from yolotune.check import check
 from yolotune.continuation import began_with, changes, read_search
 from yolotune.dataset import with_val_trained
@@ -20,7 +21,7 @@ from yolotune.errors import fail
 from yolotune.modelcard import model_card, sentence
 from yolotune.plan import Listener, Origin, Plan
 from yolotune.record import StudyRecord, TrialRecord, read_study
-from yolotune.space import ANY_SEED, RESERVED, SEEDS, Point
+from yolotune.space import Point
 from yolotune.study import Study
 from yolotune.yamlio import write_atomic
 
@@ -75,7 +76,7 @@ def retrain(
         trial=trial.number,
     )
     settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": None}
-    settings |= {"asha": None, "plateau": None, "time_budget": None, "keep_weights": "all", "search": "random"}
+    settings |= {"scheduler": "none", "plateau": None, "time_budget": None, "keep_weights": "all", "search": "random"}
     settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
     settings |= {"name": f"{study.name}-retrain"}
     folders = _folders(search.folder)

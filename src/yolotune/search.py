@@ -14,7 +14,7 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import optuna
@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
 from yolotune.distributions import distribution
+from yolotune.halving import Turn
 from yolotune.metrics import better, is_finite
 from yolotune.mirror import Mirror, as_optuna, attributes, direction, state_of
 from yolotune.record import Ending, TrialRecord, Verdict
@@ -70,6 +71,16 @@ class _Asked(NamedTuple):
     trial: Trial
 
 
+class Turns(Protocol):
+    """Who decides when a trial may start, where that is not whenever Ray has room for one (`pausing.Halving`)."""
+
+    def turn(self) -> Turn | None:
+        """Returns the trial that starts now: an unfinished one of the record, or the next one; None for none."""
+
+    def no_more(self, total: int) -> None:
+        """There are no more than so many trials: every point was tried."""
+
+
 def _key(point: Point) -> frozenset[tuple[str, Any]]:
     return frozenset(point.items())
 
@@ -89,6 +100,7 @@ class OptunaSearcher(Searcher):
         stop: Stop | None = None,
         database: Path | None = None,
         recorded: Sequence[TrialRecord] = (),
+        turns: Turns | None = None,
     ) -> None:
         """Creates the Optuna study from the record, and queues what is to be tried first.
 
@@ -99,6 +111,7 @@ class OptunaSearcher(Searcher):
             stop: When set, nothing more is suggested.
             database: SQLite file that mirrors ended trials for optuna-dashboard; None for none.
             recorded: Trials of before, by number; unfinished ones are suggested again, first.
+            turns: Who decides when a trial may start; None for whenever Ray asks.
         """
         super().__init__(metric=study.metric, mode=study.direction)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -106,6 +119,7 @@ class OptunaSearcher(Searcher):
         self._space = {name: distribution(domain) for name, domain in study.domains.items()}
         self._endings = endings
         self._stop = stop
+        self._turns = turns
         self.optuna_study = optuna.create_study(direction=direction(study.direction), study_name=study.name)
         self._trials: dict[str, _Asked] = {}
         self._unfinished: deque[_Asked] = deque()
@@ -135,11 +149,28 @@ class OptunaSearcher(Searcher):
         """Returns the next config, or `FINISHED` when the space is used up or the study is being stopped."""
         if self._stop is not None and self._stop.is_set():
             return str(Searcher.FINISHED)
-        asked = self._unfinished.popleft() if self._unfinished else self._ask_new()
+        turn = self._turns.turn() if self._turns else None
+        if self._turns and turn is None:
+            return None  # Ray asks again in a moment
+        asked = self._take_unfinished(turn.number if turn else None) or self._ask_new()
         if asked is None:
-            return str(Searcher.FINISHED)
+            return self._no_more()
         self._trials[trial_id] = asked
-        return {"number": asked.number, "point": dict(asked.point)}
+        cut = {"cut": turn.cut} if turn and turn.cut else {}
+        return {"number": asked.number, "point": dict(asked.point), **cut}
+
+    def _take_unfinished(self, number: int | None) -> _Asked | None:
+        """Returns the unfinished trial of the record that has this number, or the first; None if there is none."""
+        asked = next((asked for asked in self._unfinished if number in (None, asked.number)), None)
+        if asked is not None:
+            self._unfinished.remove(asked)
+        return asked
+
+    def _no_more(self) -> str | None:
+        """Ends the search, at once or, where trials of the record still wait for their turn, after them."""
+        if self._turns:
+            self._turns.no_more(self._next)
+        return None if self._unfinished else str(Searcher.FINISHED)
 
     def _ask_new(self) -> _Asked | None:
         """Returns a trial with a point that was not tried yet: a queued one, else the sampler's; None if all were."""
@@ -217,7 +248,7 @@ class OptunaSearcher(Searcher):
         return self.optuna_study._storage.get_trial(trial._trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stop": None}  # Ray pickles it for a restore that never happens
+        return {**self.__dict__, "_stop": None, "_turns": None}  # Ray pickles it for a restore that never happens
 
     def save(self, checkpoint_path: str) -> None:
         """Writes an empty file where Ray expects one: the record, not Ray's snapshot, is what a study resumes from."""

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from yolotune.halving import SuccessiveHalving
 from yolotune.lock import Holder
 from yolotune.metrics import best_epoch, better, is_finite, on_training_split
 from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
 from yolotune.space import Space, countable, parse_space
+from yolotune.study import RECORD_KEYS, Study
 
 #: Version of the shape of `document`; it grows when a key is removed or changes its meaning.
 SCHEMA = 1
@@ -28,7 +30,7 @@ _UNFINISHED = (None, Verdict.INTERRUPTED)
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that trains.
+    """A trial that trains, or one that is paused.
 
     Attributes:
         trial: Its number.
@@ -50,6 +52,23 @@ class RunningTrial:
 
 
 @dataclass(frozen=True)
+class OpenRung:
+    """A rung at which a batch waits for trials of its own (`scheduler: halving`).
+
+    Attributes:
+        batch: From 0.
+        epoch: Of the rung.
+        there: Trials that have come so far, or have ended before.
+        of: Trials that meet there.
+    """
+
+    batch: int
+    epoch: int
+    there: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Best:
     """The best epoch of all trials, running ones included."""
 
@@ -66,13 +85,15 @@ class Summary:
         planned: Trials that the study will have.
         verdicts: How many trials ended how, interrupted ones among them.
         unfinished: Trials that do not train and go on when the study is resumed: interrupted, or left by a killed
-            process without a verdict. Planned trials are ended, running, unfinished, or not yet begun.
+            process without a verdict. Planned trials are ended, running, paused, unfinished, or not yet begun.
         running: Trials that train, by number.
         epochs_trained: Of all trials.
         epochs_saved: That pruned and plateaued trials did not train.
         best: None as long as no epoch has a value.
         defaults: Value of trial 0, Ultralytics' defaults.
         seconds_left: Of the whole study, roughly; None while no trial has ended.
+        paused: Trials that wait at a rung, or for a slot after it, by number.
+        rungs: What they wait for, by batch.
     """
 
     planned: int
@@ -84,6 +105,8 @@ class Summary:
     best: Best | None
     defaults: float | None
     seconds_left: float | None
+    paused: tuple[RunningTrial, ...] = ()
+    rungs: tuple[OpenRung, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -94,7 +117,16 @@ class Summary:
 class Tally:
     """Keeps account of a study, event by event; each costs microseconds."""
 
-    def __init__(self, *, metric: str, mode: str, planned: int, epochs: int, concurrent: int) -> None:
+    def __init__(
+        self,
+        *,
+        metric: str,
+        mode: str,
+        planned: int,
+        epochs: int,
+        concurrent: int,
+        halving: SuccessiveHalving | None = None,
+    ) -> None:
         """Begins with an empty study.
 
         Args:
@@ -103,7 +135,9 @@ class Tally:
             planned: Trials that the study will have.
             epochs: Of a trial that nothing stops.
             concurrent: Trials at the same time.
+            halving: The study's rungs, empty, where trials wait for each other.
         """
+        self._halving = halving
         self._metric = metric
         self._mode = mode
         self._planned = planned
@@ -111,6 +145,7 @@ class Tally:
         self._concurrent = concurrent
         self._train_metric = on_training_split(metric)
         self._running: dict[int, RunningTrial] = {}
+        self._paused: dict[int, RunningTrial] = {}
         self._recent: dict[int, deque[float]] = {}
         self._trained: dict[int, int] = {}  # epochs of every trial
         self._verdicts: dict[int, Verdict | None] = {}  # of trials that do not train
@@ -125,18 +160,23 @@ class Tally:
 
         Args:
             trial: The trial.
-            running: Whether it trains if it has no verdict; otherwise a killed process left it.
+            running: Whether it trains or is paused if it has no verdict; otherwise a killed process left it.
         """
         self.started(trial.number)
         for row in trial.epochs:
             self.reported(trial.number, row)
-        if trial.ending is not None or not running:
+        if trial.paused and running:
+            self.paused(trial.number)
+        elif trial.ending is not None or not running:
             self.ended(trial.number, trial.verdict)
 
     def started(self, number: int) -> None:
         """A trial trains, or goes on."""
         self._verdicts.pop(number, None)
-        self._running[number] = RunningTrial(number, self._trained.setdefault(number, 0), self._epochs)
+        new = RunningTrial(number, self._trained.setdefault(number, 0), self._epochs)
+        self._running[number] = self._paused.pop(number, new)
+        if self._halving:
+            self._halving.begin(number)
         self._recent[number] = deque(maxlen=RECENT)
 
     def reported(self, number: int, row: Mapping[str, Any]) -> None:
@@ -158,6 +198,8 @@ class Tally:
             epoch_seconds=mean,
             seconds_left=None if mean is None else mean * max(0, self._epochs - epoch),
         )
+        if self._halving:
+            self._halving.report(number, epoch, row.get(self._metric))
         self._best = self._better_of(self._best, number, row)
         if number == 0:
             self._defaults = self._better_of(self._defaults, number, row)
@@ -170,10 +212,18 @@ class Tally:
         again = best is not None and best.trial == number and best.value == value  # the later one is in best.pt
         return Best(number, epoch, value) if again or better(value, best.value if best else None, self._mode) else best
 
+    def paused(self, number: int) -> None:
+        """A trial waits for others, at the epoch it has reached."""
+        self._paused[number] = self._running.pop(number)
+
     def ended(self, number: int, verdict: Verdict | None) -> None:
         """A trial trains no more; without a verdict because its process was killed."""
-        del self._running[number], self._recent[number]
+        self._running.pop(number, None)
+        self._paused.pop(number, None)  # it was let go of because the study ends
+        del self._recent[number]
         self._verdicts[number] = verdict
+        if self._halving and verdict is not None:
+            self._halving.end(number, verdict)
         if verdict in FINISHED:
             insort(self._lengths, self._trained[number])
 
@@ -191,13 +241,18 @@ class Tally:
             best=self._best,
             defaults=self._defaults.value if self._defaults else None,
             seconds_left=self._seconds_left(),
+            paused=tuple(trial for _, trial in sorted(self._paused.items())),
+            rungs=tuple(
+                OpenRung(rung.batch, rung.milestone, len(rung.scores), len(rung.scores) + len(rung.missing))
+                for rung in (self._halving.open_rungs() if self._halving else ())
+            ),
         )
 
     def _seconds_left(self) -> float | None:
         """Returns the epochs that are to be expected, times their mean length, shared by the trials of a time."""
         if not self._lengths or not self._timed:
             return None
-        begun = [trial.epoch for trial in self._running.values()]
+        begun = [trial.epoch for trial in (*self._running.values(), *self._paused.values())]
         begun += [self._trained[n] for n, verdict in self._verdicts.items() if verdict in _UNFINISHED]
         ended = len(self._trained) - len(begun)
         waiting = max(0, self._planned - ended - len(begun))
@@ -238,11 +293,25 @@ def summarize(record: StudyRecord, *, running: bool) -> Summary:
         planned=planned_trials(settings["num_samples"], parse_space(settings["space"], "space")[0]),
         epochs=settings["epochs"],
         concurrent=settings["concurrent"],
+        halving=empty_rungs(_study(settings)) if running and settings.get("scheduler") == "halving" else None,
     )
     for trial in record.trials:
         tally.recorded(trial, running=running)
     summary = tally.summary()
     return summary if running else replace(summary, seconds_left=None)
+
+
+def empty_rungs(study: Study) -> SuccessiveHalving | None:
+    """Returns the rungs of a study, empty, for a `Tally`; None where its trials do not wait for each other."""
+    if study.scheduler != "halving":
+        return None
+    rungs = SuccessiveHalving(study)
+    rungs.no_more(planned_trials(study.num_samples, study.domains))
+    return rungs
+
+
+def _study(settings: Mapping[str, Any]) -> Study:
+    return Study(**{name: value for name, value in settings.items() if name not in RECORD_KEYS})
 
 
 def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> dict[str, Any]:
@@ -257,6 +326,7 @@ def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> di
             "planned": summary.planned,
             "ended": summary.ended,
             "running": len(summary.running),
+            "paused": len(summary.paused),
             "unfinished": summary.unfinished,
             "verdicts": {str(verdict): summary.verdicts.get(verdict, 0) for verdict in Verdict},
         },
@@ -268,6 +338,8 @@ def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> di
         "best": asdict(summary.best) if summary.best else None,
         "defaults": summary.defaults,
         "running": [asdict(trial) for trial in summary.running],
+        "paused": [asdict(trial) for trial in summary.paused],
+        "rungs": [asdict(rung) for rung in summary.rungs],
         "seconds_left": summary.seconds_left,
     }
 

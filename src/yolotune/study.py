@@ -22,6 +22,8 @@ from yolotune.yamlio import parse_yaml, read_yaml
 
 PRESETS = ("yolo11-seg", "guide")
 MERGED = ("train", "asha", "plateau")
+#: The factor of `scheduler: halving` where none is given: batches of 9 leave 3, then 1.
+HALVING_FACTOR = 3
 #: What the record adds to study.yaml.
 RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
@@ -39,12 +41,16 @@ class _Strict(BaseModel):
 
 
 class Asha(_Strict):
-    """Asynchronous successive halving (Li et al., MLSys 2020): the numbers of Ray's `ASHAScheduler`."""
+    """The rungs at which trials are compared: the numbers of Ray's `ASHAScheduler`, and the batch of `halving`.
+
+    `reduction_factor` is 3 under `scheduler: halving`, unless it is given.
+    """
 
     grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
     reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
-    brackets: int = Field(1, ge=1, description="Brackets; trials are spread over them at random.")
+    brackets: int = Field(1, ge=1, description="`asha`: brackets; trials are spread over them at random.")
     rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
+    batch: int = Field(9, ge=2, description="`halving`: trials that are compared with each other.")
 
 
 class Plateau(_Strict):
@@ -107,7 +113,10 @@ class Study(_Strict):
     warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
     top: int = Field(3, ge=1, description="How many points of warm_start.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
-    asha: Asha | None = Field(None, description="Early stopping against the other trials; null for none.")
+    scheduler: Literal["asha", "halving", "none"] = Field(
+        "asha", description="Early stopping against other trials: asha, halving (in batches, with pauses), none."
+    )
+    asha: Asha | None = Field(None, description="The rungs of either; null for none.")
     plateau: Plateau | None = Field(None, description="Early stopping of a converged trial; null for none.")
 
     def __init__(self, **given: Any) -> None:
@@ -120,11 +129,20 @@ class Study(_Strict):
     @classmethod
     def _fill_from_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
         name = given.get("preset", PRESETS[0])
-        if name == "none":
-            return given
-        return merge(
-            read_preset(name if name in PRESETS else PRESETS[0]), given
-        )  # a wrong name is one mistake, not many
+        preset = {} if name == "none" else read_preset(name if name in PRESETS else PRESETS[0])
+        filled = merge(preset, given)  # of a wrong name the first preset: it is one mistake, not many
+        if filled.get("asha") is None:
+            filled.setdefault("scheduler", "none")
+        if filled.get("scheduler") == "halving" and isinstance(filled.get("asha"), Mapping):
+            filled["asha"] = {"reduction_factor": HALVING_FACTOR, **filled["asha"]}
+        return filled
+
+    @model_validator(mode="after")
+    def _one_word_on_stopping(self) -> Study:
+        if self.scheduler != "none" and self.asha is None:
+            what = f"is {self.scheduler}, and asha is null, which means none."
+            raise fail("scheduler", what, "leave one of them out, or --no-asha.")
+        return self
 
     @field_validator("name")
     @classmethod
@@ -241,6 +259,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     for key in MERGED:
         if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
             merged[key] = {**below[key], **above[key]}
+    merged |= _scheduler(merged, above)
     if isinstance(above.get("space"), Mapping):
         if "points" not in above:
             merged["points"] = []  # points of the space that was replaced
@@ -248,6 +267,24 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
             replaced = above["space"].keys() - above.get("train", {}).keys()
             merged["train"] = {name: value for name, value in merged["train"].items() if name not in replaced}
     return merged
+
+
+def _scheduler(merged: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `scheduler` and `asha` after a merge: what is said last of either holds for both."""
+    if not {"scheduler", "asha"} & merged.keys():
+        return {}
+    asha = merged.get("asha")
+    scheduler = merged.get("scheduler", "none" if asha is None else "asha")
+    if "scheduler" not in above and "asha" in above:
+        if asha is None:
+            scheduler = "none"
+        elif scheduler == "none":
+            scheduler = "asha"
+    elif scheduler == "none":
+        asha = None
+    elif "asha" not in above and asha is None:
+        asha = {}
+    return {"scheduler": scheduler, "asha": asha}
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -275,11 +312,8 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
         if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
             raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
         written = {key: value for key, value in read.items() if not (recorded and key in RECORD_KEYS)}
-    given = merge(_with_space(written), _with_space(flags))
-    for key in ("asha", "plateau"):
-        if given.get(key) is False:
-            given[key] = None
-    return Study(**given)
+    written |= {key: None for key in ("asha", "plateau") if written.get(key) is False}
+    return Study(**merge(_with_space(written), _with_space(flags)))
 
 
 def _with_space(given: Mapping[str, Any]) -> Mapping[str, Any]:

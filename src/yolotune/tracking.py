@@ -15,7 +15,7 @@ from typing import Any
 
 from yolotune.metrics import is_finite
 from yolotune.preflight import redact, redacted
-from yolotune.record import Ending, Verdict
+from yolotune.record import PAUSED, Ending, Verdict
 from yolotune.session import OUTAGE, UNSENT, Session
 from yolotune.space import Point
 
@@ -159,6 +159,7 @@ class NullRun:
     url: str | None = None
 
     def log_epoch(self, row: Mapping[str, Any]) -> None: ...
+    def pause(self) -> None: ...
     def finish(
         self,
         ending: Ending,
@@ -197,6 +198,10 @@ class TrialRun(NullRun):
             self._levels[step] = LEVELS[int(more["overfitting/level"])]
         # wandb holds a row with a step of its own back until the next one, unless told that it is complete
         self._session.do("logging an epoch", lambda run: run.log({**row, **more}, step=step, commit=True))
+
+    def pause(self) -> None:
+        """Ends this part of the run; the trial goes on with the next, under the same id."""
+        self._session.finish(lambda run: run.summary.update({"verdict": PAUSED}), exit_code=0)
 
     def finish(
         self,

@@ -11,6 +11,7 @@ What it changes, and why:
 - It can be told to stop after any epoch and then leaves its loop as at the last one: final evaluation, curves. Or to
   leave at once, to be resumed from last.pt.
 - A checkpoint counts from the moment its epoch is in the record (`checkpoint.py`).
+- A training that is left goes on number by number (`exact.py`).
 
 It knows nothing of Ray, so it also trains by itself (benchmarks).
 """
@@ -31,7 +32,7 @@ from ultralytics.data import build_dataloader
 from ultralytics.models.yolo.segment import SegmentationTrainer, SegmentationValidator
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolotune import checkpoint, metrics
+from yolotune import checkpoint, exact, metrics
 from yolotune.dataset import indexed_dataset_class
 from yolotune.job import Job, Order
 from yolotune.record import Ending, Verdict
@@ -76,6 +77,9 @@ class TrialTrainer(SegmentationTrainer):
         self._train_validator: TrialValidator | None = None
         self._in_final_eval = False
         self._leaving = False
+        self._accumulate = 1
+        self._steps_forgotten = 0
+        self.batches_since_step = 0
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
         self._asked = job.arguments(point, folder)
@@ -90,6 +94,22 @@ class TrialTrainer(SegmentationTrainer):
             self.wdir.rmdir()
         folder.mkdir(parents=True, exist_ok=True)
         self.wdir, self.last, self.best = folder, *(folder / name for name in ("last.pt", "best.pt"))
+
+    def finish(self, trained: int) -> None:
+        """Ends a training that was left to go on and does not: evaluates best.pt and draws the curves.
+
+        Args:
+            trained: Epochs that it had trained.
+        """
+        self.resume = False  # its model is needed, its optimizer is not
+        self.args.cache = False
+        self._setup_train()
+        self.epoch = trained - 1
+        self.final_eval()
+        if self.args.plots:
+            self.plot_metrics()
+        for loader in (self.train_loader, self.test_loader):
+            loader.close()
 
     # --- data ----------------------------------------------------------------------------------------------------
 
@@ -128,8 +148,30 @@ class TrialTrainer(SegmentationTrainer):
             fraction=args.fraction if train else 1.0,
         )
 
+    @property
+    def accumulate(self) -> int:
+        """Batches whose gradients make one step of the optimizer, as the training loop may compare them.
+
+        The loop holds it against the batches since the last step, and believes in a resumed training that this was
+        before the first batch of all.
+        """
+        return self._accumulate + self._steps_forgotten
+
+    @accumulate.setter
+    def accumulate(self, batches: int) -> None:
+        self._accumulate = batches
+
+    def optimizer_step(self) -> None:
+        super().optimizer_step()
+        self._steps_forgotten = self.batches_since_step = 0
+
     def get_validator(self) -> TrialValidator:
         return TrialValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
+
+    def _build_train_pipeline(self) -> None:
+        """Builds it, for the first time or for a batch halved by a lack of memory, with which the epoch begins anew."""
+        self._steps_forgotten = self.batches_since_step = 0
+        super()._build_train_pipeline()
 
     # --- one epoch -----------------------------------------------------------------------------------------------
 
@@ -214,6 +256,12 @@ class TrialTrainer(SegmentationTrainer):
             self._check_arguments()
             self._forget_results_from(self.start_epoch + 1)
             self._epoch_began = time.monotonic()
+        elif event == "on_train_epoch_start" and self.resume:
+            self.resume = False  # this once
+            if exact.restore(self, self.wdir / checkpoint.STATE):
+                self._steps_forgotten = len(self.train_loader) * self.start_epoch - self.batches_since_step
+        elif event == "on_train_batch_start":
+            self.batches_since_step += 1
         elif event == "on_fit_epoch_end" and not self._in_final_eval:
             self._report()
 
@@ -231,6 +279,8 @@ class TrialTrainer(SegmentationTrainer):
         if order is not Order.GO:
             self.stop = True
         self._leaving = order is Order.LEAVE
+        if self._leaving:
+            exact.save(self, self.wdir / checkpoint.STATE)
         self._epoch_began = time.monotonic()  # waiting for the answer is not training
 
     def _natural_ending(self) -> Ending:

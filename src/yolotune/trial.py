@@ -5,7 +5,8 @@ trial is asked to stop and leaves Ultralytics' loop by itself: final evaluation,
 then does `cleanup` return and the slot become free.
 
 Ray's checkpoints are not used. A trial that starts looks into its own folder of the record, and where epochs are
-recorded it goes on from the last of them: after a killed process, on another node, or in a resumed study alike.
+recorded it goes on from the last of them: after a pause or a killed process, on another node, or in a resumed study
+alike. Ray asks for a checkpoint only to pause a trial; it gets an empty one, once the training has been left.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ray import tune
 from yolotune import checkpoint
 from yolotune.job import Job, Order, isolate
 from yolotune.metrics import best_epoch
-from yolotune.record import SCHEMA, Ending, Verdict, read_ending, read_rows, trial_folder
+from yolotune.record import PAUSED, SCHEMA, Ending, Verdict, read_ending, read_rows, trial_folder
 from yolotune.space import Point
 from yolotune.tracking import Tracking, open_trial_run
 from yolotune.yamlio import write_yaml
@@ -46,6 +47,7 @@ class Trainer(Protocol):
     final: dict[str, float]
 
     def train(self) -> Any: ...
+    def finish(self, trained: int) -> None: ...
     def effective(self) -> dict[str, Any]: ...
 
 
@@ -60,7 +62,8 @@ class Trial(tune.Trainable):
     """Trains `config["point"]` as trial `config["number"]`.
 
     A step is an epoch. Its result carries the epoch report under `report`, and at the top level the epoch and the
-    objective, which Ray's parts look for.
+    objective, which Ray's parts look for. `config["cut"]`, if there, says why the trial was cut while it was paused: it
+    then trains nothing and only ends in good order.
     """
 
     def setup(self, config: dict[str, Any], job: Job, tracking: Tracking, study_folder: Path) -> None:
@@ -77,6 +80,8 @@ class Trial(tune.Trainable):
         self._from_thread: queue.Queue[_Epoch | Ending | None] = queue.Queue()
         self._orders: queue.Queue[Order] = queue.Queue()
         self._last: dict[str, Any] = {}
+        self._cut = Ending(Verdict.PRUNED, config["cut"]) if "cut" in config else None
+        self._pausing = False
 
     def step(self) -> dict[str, Any]:
         """Trains one epoch and returns its report; the last one comes with `done` and a verdict."""
@@ -104,7 +109,23 @@ class Trial(tune.Trainable):
         ending = self._await_verdict()
         # without a word from the driver nothing is decided, so the trial is left as one that can go on
         order = Order.LEAVE if ending is None or ending.verdict is Verdict.INTERRUPTED else Order.STOP
-        while self._thread.is_alive():
+        self._leave(order)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Leaves the training, to go on another time: Ray saves a trial only to pause it, and stops its process next.
+
+        Once this returns nothing of the trial runs any more, so the next process has its folder to itself.
+        """
+        self._pausing = True
+        self._leave(Order.LEAVE)
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Does nothing: what the trial goes on from is in its folder."""
+
+    def _leave(self, order: Order) -> None:
+        """Gives an order until the training has been left."""
+        while self._thread is not None and self._thread.is_alive():
             self._orders.put(order)
             self._thread.join(timeout=0.2)
 
@@ -132,7 +153,8 @@ class Trial(tune.Trainable):
                 (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         finally:
             self._finish_run(ending)
-            ended = {"schema": SCHEMA, "verdict": str(ending.verdict) if ending else None, "best": final}
+            verdict = PAUSED if self._pausing else str(ending.verdict) if ending else None
+            ended = {"schema": SCHEMA, "verdict": verdict, "best": final}
             with contextlib.suppress(OSError):
                 write_yaml(self._folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
             self._from_thread.put(ending)
@@ -155,15 +177,24 @@ class Trial(tune.Trainable):
         resume = checkpoint.settle(self._folder / "weights", recorded)
         if recorded >= self._job.epochs:  # killed in its final evaluation: nothing is left to train
             return Ending(Verdict.COMPLETED, f"all {recorded} epochs"), {}
+        if self._cut and resume is None:  # killed when it had done so
+            return self._cut, {}
         trainer = self.make_trainer(lambda *epoch: self._report(trainer, *epoch), resume)
+        if self._cut:
+            self._last = {"effective": trainer.effective()}
+            trainer.finish(recorded)
+            return self._cut, trainer.final
         trainer.train()
         return trainer.ending, trainer.final
 
     def _finish_run(self, ending: Ending | None) -> None:
         """Closes the W&B run with the verdict; one that the driver decided on stands in the record."""
+        if self._pausing:
+            self._run.pause()
+            return
         ending = ending or self._await_verdict() or Ending(Verdict.INTERRUPTED, "stopped without a word")
         rows = read_rows(self._folder / "epochs.jsonl")
-        if self._last and (not rows or rows[-1]["epoch"] < self._last["epoch"]):
+        if "report" in self._last and (not rows or rows[-1]["epoch"] < self._last["epoch"]):
             rows.append(self._last["report"])  # the last report is recorded only after its trial has ended
         best = best_epoch(rows, self._job.metric, self._job.mode)
         epoch, value = best or (None, None)

@@ -172,9 +172,13 @@ def test_an_out_of_memory_batch_is_recorded_as_what_it_became(
     assert trainer.effective()["batch"] == 2
 
 
-def test_nothing_beside_the_trials_folder_is_written(job: Job, shapes: Path, tmp_path: Path) -> None:
+def test_nothing_beside_the_trials_folder_is_written(
+    job: Job, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in shapes.parent.rglob("*")}
-    settings = user_settings_folder() / "settings.json"
+    with monkeypatch.context() as patch:
+        patch.delenv("YOLO_CONFIG_DIR")  # which `isolate` has set: the user's own is meant
+        settings = user_settings_folder() / "settings.json"
     kept = settings.read_bytes() if settings.exists() else None
     trainer, _ = train(job, tmp_path, stop_after=1)
     assert {path: path.stat().st_mtime_ns for path in shapes.parent.rglob("*")} == before

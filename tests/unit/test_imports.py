@@ -34,6 +34,7 @@ HOUSE = (
     "check",
     "environment",
     "callbacks",
+    "pausing",
     "search",
     "schedule",
     "trial",
@@ -41,11 +42,12 @@ HOUSE = (
     "tracking",
     "session",
     "trainer",
+    "exact",
     "resources",
     "plan",
     "cluster",
     "status",
-    "weights dataset checkpoint lock stop mirror warmstart retention",
+    "weights dataset checkpoint lock stop mirror warmstart retention halving",
     "datayaml",
     "labels",
     "job",
@@ -53,7 +55,8 @@ HOUSE = (
     "record",
     "preflight rungs",
     "study",
-    "points distributions",
+    "points",
+    "arguments distributions",
     "space",
     "metrics paired",
     "yamlio",
@@ -63,13 +66,23 @@ HOUSE = (
 LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in rooms.split()}
 
 #: Rooms whose functions may load torch and Ultralytics.
-TORCH_INSIDE = {"dataset", "labels", "space", "check", "weights", "environment", "trial", "resources", "report.predict"}
+TORCH_INSIDE = {
+    "dataset",
+    "labels",
+    "arguments",
+    "check",
+    "weights",
+    "environment",
+    "trial",
+    "resources",
+    "report.predict",
+}
 
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
-    "ray": ({"callbacks", "search", "schedule", "trial"}, {"engine", "cluster"}),
-    "ultralytics": ({"trainer"}, TORCH_INSIDE),
-    "torch": ({"trainer"}, TORCH_INSIDE),
+    "ray": ({"callbacks", "pausing", "search", "schedule", "trial"}, {"engine", "cluster"}),
+    "ultralytics": ({"trainer", "exact"}, TORCH_INSIDE),
+    "torch": ({"trainer", "exact"}, TORCH_INSIDE),
     "optuna": ({"search", "mirror", "distributions"}, {"report.influence"}),
     "plotly": (set(), {"report.page"}),
     "jinja2": (set(), {"report.page"}),

@@ -91,10 +91,10 @@ def test_the_guides_plateau_rule_ends_what_is_flat() -> None:
 
 
 def test_halving_resumes_the_best_half_of_a_batch() -> None:
-    """Rungs 2, 4, then 8: of 0.3, 0.1, 0.5, 0.05 trials 2 and 0 go on; of 0.5 and 0.5 the one that led, to the end."""
+    """Rungs 2, 4, then 8: of 0.3, 0.1, 0.5, 0.05 trials 2 and 0 go on; of 0.5 and 0.5 the first one, to the end."""
     epochs, outcome = run(Strategy("halving", TWO, batch=0))
-    assert epochs == [4, 2, 8, 2]
-    assert (outcome.epochs, outcome.delivered, outcome.seconds) == (16, 0.5, 4 + 3 * 2 + 8 + 2)
+    assert epochs == [8, 2, 4, 2]
+    assert (outcome.epochs, outcome.delivered, outcome.seconds) == (16, 0.8, 8 + 3 * 2 + 4 + 2)
 
 
 def test_halving_in_batches_decides_within_each() -> None:

@@ -170,6 +170,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     [
         {"asha": None},
         {"asha": {"brackets": 3}},
+        {"scheduler": "halving"},
         {"objective": "val/seg_loss"},
         {"objective": "train_seg_metrics/F1"},
         {"train_metrics": False},
@@ -207,6 +208,23 @@ def test_rungs_know_who_met_and_who_was_cut(tmp_path: Path) -> None:
         ended_here = {t.number for t in record.trials if t.verdict is Verdict.PRUNED and len(t.epochs) == rung.epoch}
         assert rung.cut == ended_here
     assert sum(len(rung.cut) for rung in rungs) == record.verdicts["pruned"] > 0
+
+
+def test_rungs_of_halving_are_those_of_each_batch(tmp_path: Path) -> None:
+    """Batches of 9, 9 and 2; the last trial of the third has not come to its first rung yet."""
+    running = {"values": {19: [0.1]}, "endings": {18: None, 19: None}}
+    study = write_study(tmp_path / "s", trials=20, scheduler="halving", **running)
+    record = read_study(study)
+    rungs = ladder.rungs(record, load_study(study, {}))
+    assert [(rung.bracket, rung.epoch, len(rung.scores), len(rung.cut)) for rung in rungs] == [
+        (batch, epoch, met, cut) for batch in (0, 1) for epoch, met, cut in ((3, 9, 6), (9, 3, 2), (27, 1, 0))
+    ] + [(2, 3, 1, 0)]
+    assert rungs[-1].waits and not rungs[0].waits
+    for rung in rungs[:-1]:
+        ended_here = {t.number for t in record.trials if t.verdict is Verdict.PRUNED and len(t.epochs) == rung.epoch}
+        assert rung.cut == ended_here & rung.scores.keys()
+    page = text_of(study)
+    assert "Halving cut 16 trials at 7 rungs of 3 batches." in page and "<th>batch</th>" in page
 
 
 def test_importance_finds_what_decides_and_not_what_does_not(tmp_path: Path) -> None:

@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray import tune
 
+from yolotune.arguments import check_names, check_space, check_values
 from yolotune.points import automatic_lr0, default_point, resolve_point
 from yolotune.space import (
     Choice,
     RandInt,
     Space,
     Uniform,
-    check_names,
-    check_space,
-    check_values,
     grid_size,
     parse_domain,
     parse_space,

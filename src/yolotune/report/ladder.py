@@ -1,14 +1,17 @@
-"""The rungs of ASHA, rebuilt from the record: who met whom, and who was cut."""
+"""The rungs of ASHA or halving, rebuilt from the record: who met whom, and who was cut."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from yolotune.halving import SuccessiveHalving
 from yolotune.record import StudyRecord, Verdict
 from yolotune.report.charts import FAINT, Chart, figure, marker, number, plural, ring, rings, shown_trials, wrapped
 from yolotune.report.facts import Facts
 from yolotune.rungs import Halving
+from yolotune.status import planned_trials
 from yolotune.study import Study
 
 
@@ -17,22 +20,28 @@ class Rung:
     """Who met at a rung.
 
     Attributes:
-        bracket: From 0.
+        bracket: From 0; under halving the batch.
         epoch: Its milestone.
         scores: The objective there by trial number, best first.
         cut: Who was cut there.
+        group: What the user calls a bracket: `bracket` or `batch`.
+        waits: Whether others are still to come, so that nobody was cut yet (halving).
     """
 
     bracket: int
     epoch: int
     scores: dict[int, float]
     cut: frozenset[int]
+    group: str = "bracket"
+    waits: bool = False
 
 
 def rungs(study: StudyRecord, settings: Study) -> list[Rung]:
-    """Returns all rungs that a trial reached, rebuilt from the recorded epochs; none without ASHA."""
+    """Returns all rungs that a trial reached, rebuilt from the recorded epochs; none without early stopping."""
     if settings.asha is None:
         return []
+    if settings.scheduler == "halving":
+        return _halving_rungs(study, settings)
     rules = Halving(settings)
     rules.rebuild((trial.number, trial.epochs) for trial in study.trials)
     pruned = {trial.number for trial in study.trials if trial.verdict is Verdict.PRUNED}
@@ -50,6 +59,25 @@ def rungs(study: StudyRecord, settings: Study) -> list[Rung]:
     return sorted(found, key=lambda rung: (rung.bracket, rung.epoch))
 
 
+def _halving_rungs(study: StudyRecord, settings: Study) -> list[Rung]:
+    """Returns the rungs of every batch; those that died on the way to one have no score there and are left out."""
+    rules = SuccessiveHalving(settings)
+    rules.rebuild(study.trials)
+    planned = planned_trials(settings.num_samples, settings.domains)
+    if planned < settings.num_samples:
+        rules.no_more(max(len(study.trials), planned))
+    pruned = {trial.number for trial in study.trials if trial.verdict is Verdict.PRUNED}
+    sign = 1.0 if study.mode == "max" else -1.0
+    found = []
+    for meeting in rules.all_meetings():
+        scores = {name: sign * score for name, score in meeting.scores.items() if score > -math.inf}
+        cut = frozenset() if meeting.missing else frozenset(scores.keys() & pruned - set(meeting.kept))
+        if scores:
+            waits = bool(meeting.missing)
+            found.append(Rung(meeting.batch, meeting.milestone, scores, cut, "batch", waits))
+    return found
+
+
 def rung_chart(facts: Facts, found: list[Rung]) -> Chart | None:
     """Returns the rungs as columns of ranks, with a line for each trial that went on."""
     if not found:
@@ -65,7 +93,7 @@ def rung_chart(facts: Facts, found: list[Rung]) -> Chart | None:
                 continue
             was_cut = name in rung.cut
             text = f"trial {name}: {number(score)} at epoch {rung.epoch}<br>rank {rank[place, name]} of "
-            text += f"{len(rung.scores)}, {'cut here' if was_cut else 'went on'}"
+            text += f"{len(rung.scores)}, {'cut here' if was_cut else 'waits' if rung.waits else 'went on'}"
             ending = trials[name].ending
             if was_cut and ending:
                 text += f"<br>{wrapped(ending.reason)}"
@@ -106,7 +134,7 @@ def rung_chart(facts: Facts, found: list[Rung]) -> Chart | None:
     }
     y = {"title": "rank among those who met there", "range": [most + edge, 1 - edge], "showgrid": False}
     alt = " ".join(
-        f"At epoch {rung.epoch}{f' of bracket {rung.bracket + 1}' if found[-1].bracket else ''} "
+        f"At epoch {rung.epoch}{f' of {rung.group} {rung.bracket + 1}' if found[-1].bracket else ''} "
         f"{plural(len(rung.scores), 'trial')} met and {len(rung.cut)} were cut."
         for rung in found
     )
@@ -114,5 +142,5 @@ def rung_chart(facts: Facts, found: list[Rung]) -> Chart | None:
 
 
 def _rung_name(rung: Rung, found: list[Rung]) -> str:
-    bracket = f"<br>bracket {rung.bracket + 1}" if found[-1].bracket else ""
+    bracket = f"<br>{rung.group} {rung.bracket + 1}" if found[-1].bracket else ""
     return f"epoch {rung.epoch}{bracket}"

@@ -198,6 +198,13 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
 def rung_words(found: list[Rung]) -> str:
     """Returns one sentence on the rungs."""
     cut = sum(len(rung.cut) for rung in found)
+    if found[0].group == "batch":
+        count = len({rung.bracket for rung in found})
+        batches = "1 batch" if count == 1 else f"{count} batches"
+        return (
+            f"Halving cut {plural(cut, 'trial')} at {plural(len(found), 'rung')} of {batches}. At a rung a batch waits "
+            "until all its trials are there, and the best of them go on."
+        )
     return (
         f"ASHA let trials meet at {plural(len(found), 'rung')} and cut {plural(cut, 'trial')}. A trial is held against "
         "those that reached the rung before it, so an early one may pass with a rank at which a later one is cut."
