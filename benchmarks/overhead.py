@@ -58,7 +58,8 @@ def make_task(options: argparse.Namespace) -> dict[str, Any]:
         model = str(Path(model).resolve()) if Path(model).exists() else model
     else:
         demo = demo_study(options.work / "demo")
-        space, fixed, data, model = {**SPACE}, dict(demo.train), demo.data, demo.model
+        fixed = demo.model_copy(update={"epochs": options.epochs}).fixed
+        space, data, model = {**SPACE}, demo.data, demo.model
     # the default `auto` ignores lr0, and a Tuner knows numbers only
     fixed = {**fixed, "imgsz": options.imgsz, "seed": 0, "optimizer": "AdamW"}
     space = {name: text for name, text in space.items() if name != "optimizer"}

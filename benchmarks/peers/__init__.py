@@ -21,3 +21,11 @@ def arguments(task: dict[str, Any]) -> dict[str, Any]:
     """Returns the Ultralytics arguments that all trainings share."""
     common = {"data": task["data"], "epochs": task["epochs"], "device": "cpu", "patience": 0, "exist_ok": True}
     return {**common, **task["fixed"]}
+
+
+def given_points(task: dict[str, Any]) -> dict[str, Any]:
+    """Returns a Ray Tune space of the values that the points have; a searcher is given the points themselves."""
+    from ray import tune
+
+    values = {name: [point[name] for point in task["points"]] for name in task["points"][0]}
+    return {name: tune.choice(list(dict.fromkeys(found))) for name, found in values.items()}

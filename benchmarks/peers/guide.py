@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from peers import arguments, read_task
+from peers import arguments, given_points, read_task
 from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
@@ -77,6 +77,7 @@ def main() -> None:
     ray.init(num_cpus=task["slots"], include_dashboard=False)
     tune.Tuner(
         tune.with_resources(tune.with_parameters(train_yolo, task=task), {"cpu": 1}),
+        param_space=given_points(task),
         tune_config=tune.TuneConfig(
             search_alg=BasicVariantGenerator(points_to_evaluate=task["points"]),
             num_samples=len(task["points"]),

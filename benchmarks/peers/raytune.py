@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import ray
-from peers import arguments, read_task
+from peers import arguments, given_points, read_task
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ultralytics import YOLO
 from ultralytics.utils import NUM_THREADS
@@ -18,7 +18,7 @@ def main() -> None:
     ray.init(num_cpus=NUM_THREADS * task["slots"], include_dashboard=False)
     YOLO(task["model"]).tune(
         use_ray=True,
-        space={},
+        space=given_points(task),
         search_alg=BasicVariantGenerator(points_to_evaluate=task["points"]),
         iterations=len(task["points"]),
         grace_period=task["epochs"],
