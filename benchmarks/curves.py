@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from yolotune.signals import GAINS
 from yolotune.space import Choice, Domain, Point, RandInt, Space, Uniform
 
 F1 = "seg_metrics/F1"
 TRAIN_F1 = "train_seg_metrics/F1"
-#: Training losses and the hyperparameter that multiplies each (ultralytics/utils/loss.py: masks are weighed by `box`);
-#: `dfl` has the same gain in every trial.
-GAINS = {"train/box": "box", "train/seg": "box", "train/cls": "cls", "train/dfl": None}
 KEPT = (F1, TRAIN_F1, *GAINS)
 #: The level that a training ends at: the mean F1 of its last epochs, which is less noisy than its best epoch.
 LAST = 4
@@ -161,7 +159,7 @@ class Surrogate:
         """Returns a curve as one vector, losses by their gains, in logarithms."""
         parts = [[row[F1] for row in curve.rows], [row[TRAIN_F1] for row in curve.rows]]
         for loss, gain in GAINS.items():
-            by = float(curve.point[gain]) if gain else 1.0
+            by = float(curve.point.get(gain, 1.0))
             parts.append([math.log(max(row[loss], 1e-6) / by) for row in curve.rows])
         return np.array(parts).ravel()
 
@@ -202,7 +200,7 @@ class Surrogate:
         for name in (F1, TRAIN_F1):
             parts[name] = np.clip(parts[name], 0, 1)
         for loss, gain in GAINS.items():
-            parts[loss] = np.exp(parts[loss]) * (float(point[gain]) if gain else 1.0)
+            parts[loss] = np.exp(parts[loss]) * (float(point.get(gain, 1.0)))
         rows = (
             {"epoch": epoch + 1, "seconds": donor.rows[epoch]["seconds"]}
             | {name: float(values[epoch]) for name, values in parts.items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from yolotune.schedule import PlateauStopper
-from yolotune.study import Study
+from yolotune.study import Plateau, Study, read_preset
 
 #: Watched value (train F1) and judged value (val F1) by epoch.
 Curve = list[tuple[float, float]]
@@ -45,12 +45,11 @@ def recorded(path: Path) -> list[Curve]:
     return [curve for curve in curves if max(value for _, value in curve) > 0.05]
 
 
-def outcome(curves: Iterable[Curve], preset: str) -> str:
+def outcome(curves: Iterable[Curve], rule: Plateau) -> str:
     """Returns one table row: how many stopped, F1 kept (mean, worst), epochs saved."""
     kept, spent, full, stopped = [], 0, 0, 0
     for curve in curves:
-        study = Study(data="none", preset=preset, epochs=len(curve))
-        stopper = PlateauStopper(study, {})
+        stopper = PlateauStopper(Study(data="none", plateau=rule.model_dump(), epochs=len(curve)), {})
         end = next((e for e, (seen, _) in enumerate(curve, 1) if stopper.judge(0, e, seen)), len(curve))
         stopped += end < len(curve)
         kept.append(max(value for _, value in curve[:end]) / max(value for _, value in curve))
@@ -63,8 +62,8 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|---:|")
     pools = {"healthy, made": healthy()} | {Path(name).name: recorded(Path(name)) for name in sys.argv[1:]}
     for name, curves in pools.items():
-        for preset, rule in (("yolo11-seg", "default"), ("guide", "the guide's")):
-            print(f"| {name} | {rule} | {outcome(curves, preset)} |")
+        for rule, called in ((Plateau(), "patience"), (Plateau(**read_preset("guide")["plateau"]), "the guide's")):
+            print(f"| {name} | {called} | {outcome(curves, rule)} |")
 
 
 if __name__ == "__main__":

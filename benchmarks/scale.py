@@ -82,7 +82,7 @@ def measure(trials: int) -> str:
     began = time.perf_counter()
     searcher = OptunaSearcher(study, [default_point(study.domains, 1)[0]], endings, stop, None, recorded)
     scheduler = Asha(study, endings)
-    scheduler.rebuild((trial.number, trial.epochs) for trial in recorded)
+    scheduler.rebuild((trial.number, trial.point, trial.epochs) for trial in recorded)
     filling = time.perf_counter() - began
     plan = Plan(study, None, "m", [], [], Resources(0, 2, 0, 2), "disabled", 0, [])  # type: ignore[arg-type]
     keeper = RecordKeeper(record, plan, endings, Listener(), NullStudyRun(), stop, recorded)

@@ -24,6 +24,7 @@ from yolotune.job import Job, Order
 from yolotune.record import Ending, Verdict
 from yolotune.rungs import Cut
 from yolotune.schedule import Asha
+from yolotune.signals import GAINS, Standing
 from yolotune.space import Point
 from yolotune.trial import Trial
 
@@ -86,7 +87,9 @@ class StandInTrainer:
         height = math.exp(-abs(math.log(float(arguments["lr0"]) / 0.005)))
         height *= 1 - 0.02 * (int(arguments["seed"]) * 7 % 5)
         value = height * (1 - math.exp(-self._epoch / 4)) + 0.01 * math.sin(self._epoch + 1000 * height)
-        return {"epoch": self._epoch, "seg_metrics/F1": value, "train_seg_metrics/F1": value + 0.05, "seconds": 0.02}
+        losses = dict.fromkeys(GAINS, 3.0 - 2.0 * height * (1 - math.exp(-self._epoch / 2)))
+        scores = {"seg_metrics/F1": value, "train_seg_metrics/F1": value + 0.05}
+        return {"epoch": self._epoch, **scores, **losses, "seconds": 0.02}
 
 
 class StandIn(Trial):
@@ -104,17 +107,17 @@ class JudgedAsha(Asha):
 
     rebuilding = False
 
-    def rebuild(self, trials: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> None:
+    def rebuild(self, trials: Iterable[tuple[int, Point, Sequence[Mapping[str, Any]]]]) -> None:
         self.rebuilding = True
         super().rebuild(trials)
         self.rebuilding = False
 
-    def judge(self, number: int, epoch: int, value: Any) -> Cut | None:
+    def judge(self, number: int, epoch: int, value: Any, early: Standing = ()) -> Cut | None:
         new = epoch > self._epoch.get(number, 0)
-        cut = super().judge(number, epoch, value)
+        cut = super().judge(number, epoch, value, early)
         if new and not self.rebuilding:
             with open(os.environ["STANDIN_JUDGED"], "a", encoding="utf-8") as file:
-                file.write(json.dumps([number, epoch, value, cut is not None]) + "\n")
+                file.write(json.dumps([number, epoch, value, early, cut is not None]) + "\n")
         return cut
 
 

@@ -29,7 +29,7 @@ LAST_TRIALS_S = 900.0
 
 
 class StudyStopper(Stopper):
-    """The plateau rule, if there is one, and the end of the whole study: Ctrl-C, its time, failure upon failure."""
+    """The plateau rule, if there is one, and the end of the whole study: Ctrl-C, its budget, failure upon failure."""
 
     def __init__(self, study: Study, endings: Endings, stop: Stop) -> None:
         self._plateau = PlateauStopper(study, endings) if study.plateau else None
@@ -37,9 +37,13 @@ class StudyStopper(Stopper):
         self._stop = stop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        number = int(result["config"]["number"])
+        if "report" in result:
+            self._stop.reported(number, int(result["report"]["epoch"]))
         if self._stop.is_set() and not result.get("done"):
-            self._endings[int(result["config"]["number"])] = Ending(Verdict.INTERRUPTED, self._stop.reason)
+            self._endings[number] = Ending(Verdict.INTERRUPTED, self._stop.reason)
             return True
+        self._stop.begins(number)
         return self._plateau is not None and self._plateau(trial_id, result)
 
     def stop_all(self) -> bool:
@@ -90,12 +94,14 @@ class RecordKeeper(Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Notes that a trial has a process: its first one, or another after a pause or the death of the first."""
         number = int(trial.config["number"])
+        if "cut" not in trial.config:  # such a one only ends
+            self._stop.begins(number)
         with self._kept_or_ended():
             self._record.start(number, trial.config["point"])
         if number not in self._started:
             self._started.add(number)
             self._listener.trial_started(number, trial.config["point"])
-        elif number in self._paused:
+        elif number in self._paused and "cut" not in trial.config:
             self._paused.discard(number)
             self._listener.trial_resumed(number)
 
@@ -115,10 +121,12 @@ class RecordKeeper(Callback):
         """Notes that a trial is paused: Ray saves it for nothing else."""
         number = int(trial.config["number"])
         self._paused.add(number)
+        self._stop.leaves(number)
         self._listener.trial_paused(number)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number = int(trial.config["number"])
+        self._stop.leaves(number)
         ending = ending_of(self._endings.get(number), trial.last_result, error=False)
         self._end(number, ending, trial.num_failures)
         if ending.verdict is Verdict.INTERRUPTED and not self._stop.is_set():  # by itself: its disk is full
@@ -127,6 +135,7 @@ class RecordKeeper(Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Errors of a training come as verdicts; this one is a process that died once too often, or never began."""
         number = int(trial.config["number"])
+        self._stop.leaves(number)
         self._endings.pop(number, None)  # it will never say that it has left, so nobody is to wait for that
         what = f"the trial's process died {trial.num_failures} times"
         if number not in self._started:

@@ -14,14 +14,18 @@ from typing import TypeVar
 from yolotune import arguments
 from yolotune.cluster import Node, address_of, survey
 from yolotune.dataset import Dataset, load_dataset
+from yolotune.earlystop import epochs_of
 from yolotune.errors import Problem, UserError
+from yolotune.forecast import trials_for
 from yolotune.job import isolate
+from yolotune.layers import PRESETS
 from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.resources import check_storage, existing, forecast, share_out
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
-from yolotune.study import PRESETS, Study, epochs_of
+from yolotune.status import planned_trials
+from yolotune.study import Study
 from yolotune.warmstart import Here, warm_points
 from yolotune.weights import find_model
 
@@ -158,6 +162,10 @@ def _search(study: Study) -> list[Problem]:
 
 def _stopping(study: Study) -> list[Problem]:
     problems = []
+    ceiling = study.ceiling.epochs
+    if ceiling is not None and ceiling < study.epochs:
+        what = f"{study.ceiling} are fewer than the {study.epochs} of one training; a plain number means epochs."
+        problems.append(Problem("budget", what, "raise it, lower --epochs, or give a time such as 8h."))
     if study.asha and study.grace_period > study.epochs:
         what = f"the first rung at epoch {study.grace_period} comes after the last of {study.epochs} epochs."
         problems.append(Problem("asha.grace_period", what, "lower it, or leave ASHA out with --no-asha."))
@@ -217,6 +225,14 @@ def notes(study: Study, dataset: Dataset) -> list[str]:
     size = countable(study.domains)
     if size is not None and size < study.num_samples:
         said.append(f"the space has {size} points: after as many trials, not {study.num_samples}, all are tried.")
+    ceiling = study.ceiling.epochs
+    expected = study.forecast(planned_trials(study.num_samples, study.domains)).expected
+    if ceiling is not None and expected > ceiling:
+        fits = trials_for(ceiling, lambda trials: study.forecast(trials).expected)
+        said.append(
+            f"{study.num_samples} trials are expected to train {expected:,.0f} epochs; the budget of {ceiling:,} ends "
+            f"the search before. It would carry {fits}, which are planned where no number of trials is given."
+        )
     moved = default_point(study.domains, dataset.nc, study.fixed.get("optimizer"))[1]
     if moved:
         said.append("trial 0 is Ultralytics' defaults, as near as the space allows: " + "; ".join(moved) + ".")

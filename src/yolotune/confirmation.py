@@ -159,7 +159,8 @@ def compared(
 def _plan(search: StudyRecord, study: Study, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
     """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
     settings = {**study.model_dump(), "preset": "none", "num_samples": len(wanted) + others}
-    settings |= {"points": [], "warm_start": None, "scheduler": "none", "plateau": None, "time_budget": None}
+    settings |= {"points": [], "warm_start": None, "scheduler": "none", "plateau": None}
+    settings |= {"effort": None, "budget": None}
     searched = Study(**settings)
     plan = check(searched, target)
     fix = "undo the change: a confirm trains as the search did. For a training with other settings: yolotune retrain."

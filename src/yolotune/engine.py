@@ -7,12 +7,13 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolotune import checkpoint
 from yolotune.cluster import address_of, joined
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
@@ -73,6 +74,7 @@ def run(
             settings["origin"] = asdict(plan.origin)
         if before:
             record.reopen(before.trials, settings)
+            _settle_ended(before.trials, keep_last=plan.keep_last)
             _offer_recorded(record, plan, before)
         else:
             record.create(settings, environment(plan))
@@ -80,7 +82,9 @@ def run(
         recorded = before.trials if before else []
         listener.study_started(folder, plan)
         listener.trials_recorded(recorded)
-        stop = Stop(study.time_budget_s)
+        trained = {trial.number: len(trial.epochs) for trial in recorded}
+        worked = before.seconds_worked if before else 0.0
+        stop = Stop(study.ceiling, trained=trained, seconds=worked)
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
@@ -93,6 +97,13 @@ def run(
     if result.best is None and not stop.is_set():
         raise StudyFailed(_why_nothing(result))
     return result
+
+
+def _settle_ended(trials: Iterable[TrialRecord], *, keep_last: bool) -> None:
+    """Gives trials their best.pt that have a verdict and were killed, with their driver, before they had left."""
+    for trial in trials:
+        if trial.ending is not None and not trial.unfinished and not (trial.folder / "ended.yaml").exists():
+            checkpoint.close(trial.folder / "weights", len(trial.epochs), keep_last=keep_last)
 
 
 def _offer_recorded(record: Record, plan: Plan, before: StudyRecord) -> None:
@@ -198,7 +209,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
 
     study, resources, record, endings = work.plan.study, work.plan.resources, work.record, Endings()
     left = study.num_samples - sum(not trial.unfinished for trial in work.recorded)
-    if left <= 0:
+    if left <= 0 or work.stop.is_set():
         return
     database = record.folder / "study.db"
     scheduler, halving = FIFOScheduler(), None
@@ -207,7 +218,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
         left = max(left, sum(trial.unfinished for trial in work.recorded))  # a batch waits for each of them
     elif study.asha:
         scheduler = Asha(study, endings)
-        scheduler.rebuild((trial.number, trial.epochs) for trial in work.recorded)
+        scheduler.rebuild((trial.number, trial.point, trial.epochs) for trial in work.recorded)
     searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded, halving)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_parameters(
@@ -247,6 +258,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
         finally:
             searcher.close()
             keeper.close()
+            record.close()
 
 
 @contextmanager

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from yolotune import signals
 from yolotune.metrics import is_finite
 from yolotune.record import TrialRecord, Verdict
 from yolotune.rungs import Rungs
+from yolotune.signals import Standing
 from yolotune.study import Study
 
 #: Ended by themselves with a value that stands: it counts at every rung, as that of a trial that is there.
@@ -52,7 +54,8 @@ class Meeting:
     Attributes:
         batch: From 0.
         milestone: Epoch of the rung.
-        scores: Of those that are there, best first, higher is better; -inf of those that died on the way.
+        scores: The objective of those that are there, higher is better, -inf of those that died on the way; best first
+            by what the rung compares.
         missing: Those that are not there yet; while there are any, nothing is decided.
         places: How many go on.
     """
@@ -71,11 +74,11 @@ class Meeting:
 
 @dataclass
 class _Course:
-    """A trial so far: its last epoch, its score there and at each rung it reached, and how it ended."""
+    """A trial so far: its last epoch, how it stands there and stood at each rung it reached, and how it ended."""
 
     epoch: int = 0
-    score: float = -math.inf
-    at: dict[int, float] = field(default_factory=dict)
+    standing: Standing = (-math.inf,)
+    at: dict[int, Standing] = field(default_factory=dict)
     verdict: Verdict | None = None
 
 
@@ -98,18 +101,26 @@ class SuccessiveHalving:
 
     # --- what happened -------------------------------------------------------------------------------------------
 
-    def report(self, number: int, epoch: int, value: Any) -> None:
-        """Takes one epoch report into account; one that comes again is passed over, as the record does."""
+    def report(self, number: int, epoch: int, value: Any, early: Standing = ()) -> None:
+        """Takes one epoch report into account; one that comes again is passed over, as the record does.
+
+        Args:
+            number: Of the trial.
+            epoch: From 1.
+            value: The objective.
+            early: The report's other signals, `signals.losses`; they count with `rank: signals`.
+        """
         course = self._courses.setdefault(number, _Course())
         if epoch <= course.epoch:
             return
         course.epoch = epoch
+        score = course.standing[0]
         if is_finite(value):
-            score = self._sign * float(value)
-            course.score = max(score, course.score) if self._rank == "best" else score
+            score = self._sign * float(value) if self._rank == "current" else max(score, self._sign * float(value))
+        course.standing = (score, *early) if self._rank == "signals" else (score,)
         for milestone in self.milestones:
             if epoch >= milestone:
-                course.at.setdefault(milestone, course.score)
+                course.at.setdefault(milestone, course.standing)
 
     def end(self, number: int, verdict: Verdict) -> None:
         """A trial has ended, for whatever reason; one that was interrupted has not."""
@@ -128,7 +139,7 @@ class SuccessiveHalving:
         """Takes in the trials of a record; a number that is missing among them counts as a trial that failed."""
         for trial in trials:
             for row in trial.epochs:
-                self.report(trial.number, int(row["epoch"]), row.get(self._metric))
+                self.report(trial.number, int(row["epoch"]), row.get(self._metric), signals.losses(row, trial.point))
             if trial.verdict is not None:
                 self.end(trial.number, trial.verdict)
         begun = max((trial.number + 1 for trial in trials), default=0)
@@ -151,10 +162,12 @@ class SuccessiveHalving:
         """Returns in words why a trial is cut."""
         meeting = next(m for m in self.meetings(number // self._size) if not m.missing and number not in m.kept)
         own, needed = meeting.scores[number], meeting.scores[meeting.kept[-1]]
+        standings = self._standings(meeting.scores, meeting.milestone)
         shown = "none" if own == -math.inf else f"{self._sign * own:.4f}"
-        best = f"the best {meeting.places}" if meeting.places > 1 else "the best"
-        among = f"was not among {best} of {len(meeting.scores)}"
-        text = f"rung at epoch {meeting.milestone}: {self._metric} {shown} {among}"
+        best = f"among the best {meeting.places}" if meeting.places > 1 else "the best"
+        text = f"rung at epoch {meeting.milestone}: {self._metric} {shown} was not {best} of {len(meeting.scores)}"
+        if signals.all_have(standings):
+            return f"{text} by that and the training losses"
         return text if needed == -math.inf else f"{text} (needed {self._sign * needed:.4f})"
 
     def turn(self, busy: Collection[int]) -> Turn | None:
@@ -192,10 +205,10 @@ class SuccessiveHalving:
             yield from (meeting for meeting in self.meetings(batch) if meeting.scores)
 
     def open_rungs(self) -> list[Meeting]:
-        """Returns the rung at which each batch that has begun waits for somebody."""
+        """Returns the rung at which each batch that has begun waits for somebody; none for a trial that is alone."""
         begun = {number // self._size for number in self._courses}
         last = (self.meetings(batch)[-1:] for batch in sorted(begun - self._over))
-        return [meeting for found in last for meeting in found if meeting.missing]
+        return [m for found in last for m in found if m.missing and len(m.scores) + len(m.missing) > 1]
 
     def meetings(self, batch: int) -> list[Meeting]:
         """Returns the rungs of a batch up to the first at which somebody is missing."""
@@ -203,7 +216,7 @@ class SuccessiveHalving:
         found: list[Meeting] = []
         for milestone in self.milestones:
             there = [number for number in members if self._is_at(number, milestone)]
-            scores = {number: self._score(number, milestone) for number in self._ranked(there, milestone)}
+            scores = self._ranked(there, milestone)
             missing = tuple(number for number in members if number not in scores)
             found.append(Meeting(batch, milestone, scores, missing, max(1, int(len(members) / self._factor))))
             if missing:
@@ -222,15 +235,18 @@ class SuccessiveHalving:
         course = self._courses.get(number)
         return course is not None and course.verdict is not None
 
-    def _score(self, number: int, milestone: int) -> float:
-        course = self._courses[number]
-        return course.at.get(milestone, course.score if course.verdict in _STANDING else -math.inf)
+    def _standings(self, numbers: Iterable[int], milestone: int) -> dict[int, Standing]:
+        """Returns how trials stand at a rung, those that died on the way to it left out."""
+        found = {}
+        for number in numbers:
+            course = self._courses[number]
+            if milestone in course.at or course.verdict in _STANDING:
+                found[number] = course.at.get(milestone, course.standing)
+        return found
 
-    def _ranked(self, there: Sequence[int], milestone: int) -> list[int]:
-        """Returns trials at a rung, best first: by score, those that died behind the others, ties by number."""
-
-        def place(number: int) -> tuple[float, bool, int]:
-            died = self._ended(number) and milestone not in self._courses[number].at
-            return -self._score(number, milestone), died, number
-
-        return sorted(there, key=place)
+    def _ranked(self, there: Sequence[int], milestone: int) -> dict[int, float]:
+        """Returns the objective of trials at a rung, best first; those that died come last, ties by number."""
+        standings = self._standings(there, milestone)
+        scores = signals.scores(standings)
+        order = sorted(there, key=lambda number: (-scores.get(number, -math.inf), number not in standings, number))
+        return {number: standings.get(number, (-math.inf,))[0] for number in order}

@@ -25,8 +25,9 @@ from yolotune.lock import Holder
 from yolotune.plan import Listener, Plan
 from yolotune.progress import STYLES, Lines, clock, go_on, origin_of
 from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
+from yolotune.sessions import seconds_worked
 from yolotune.space import Point
-from yolotune.status import RunningTrial, Summary, Tally, empty_rungs, planned_trials
+from yolotune.status import RunningTrial, Summary, Tally, tally_of
 
 #: Seconds between two pictures.
 REFRESH_S = 0.25
@@ -76,24 +77,19 @@ class LiveView(Listener):
 
     def study_started(self, folder: Path, plan: Plan) -> None:
         study = plan.study
-        self._metric, self._budget = study.objective, study.time_budget_s
-        self._tally = Tally(
-            metric=study.metric,
-            mode=study.direction,
-            planned=planned_trials(study.num_samples, study.domains),
-            epochs=study.epochs,
-            concurrent=study.concurrent,
-            halving=empty_rungs(study),
-        )
+        self._metric, self._tally = study.objective, tally_of(study)
+        if study.ceiling.seconds is not None:
+            self._budget = max(0.0, study.ceiling.seconds - seconds_worked(folder))
         self._told.put(lambda: self._lines.study_started(folder, plan))
         self._thread.start()
 
     def trials_recorded(self, trials: Sequence[TrialRecord]) -> None:
+        self._told.put(lambda: self._lines.trials_recorded(trials))
         for trial in trials:
             self._count(lambda tally, trial=trial: tally.recorded(trial, running=trial.paused))  # type: ignore[misc]
 
     def trial_started(self, number: int, point: Point) -> None:
-        self._count(lambda tally: tally.started(number))
+        self._count(lambda tally: tally.started(number, point))
 
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
         self._count(lambda tally: tally.reported(number, row))
@@ -236,8 +232,14 @@ class Picture:
             yield "rungs", Text("; ".join(waits))
         trained, saved = summary.epochs_trained, summary.epochs_saved
         share = f" ({100 * saved / (trained + saved):.0f} %)" if saved else ""
-        yield "epochs", Text(f"{trained} trained, {saved} saved by stopping early{share}")
+        yield "epochs", Text(f"{trained} trained{self._of()}, {saved} saved by stopping early{share}")
         yield "best", self._best()
+
+    def _of(self) -> str:
+        """Returns what the epochs are held against: the budget, or else the forecast."""
+        if self._summary.ceiling is not None:
+            return f" of a budget of {self._summary.ceiling}"
+        return "" if self._summary.expected is None else f" of about {self._summary.expected:.0f}"
 
     def _best(self) -> Text:
         best, defaults = self._summary.best, self._summary.defaults

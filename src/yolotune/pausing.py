@@ -26,8 +26,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from yolotune.halving import SuccessiveHalving, Turn, Word
 from yolotune.record import Ending, TrialRecord, Verdict
-from yolotune.schedule import Endings
+from yolotune.schedule import Endings, report_in
 from yolotune.search import ending_of
+from yolotune.signals import losses
 from yolotune.stop import Stop
 from yolotune.study import Study
 
@@ -103,7 +104,7 @@ class Halving(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = _number(trial)
-        self._rules.report(number, int(result["epoch"]), result.get(self._metric))
+        self._report(trial, result)
         word = self._rules.word(number)
         if word is Word.CUT:
             self._endings[number] = Ending(Verdict.PRUNED, self._rules.reason(number))
@@ -113,9 +114,13 @@ class Halving(TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         number = _number(trial)
         if "epoch" in result:
-            self._rules.report(number, int(result["epoch"]), result.get(self._metric))
+            self._report(trial, result)
         self._rules.end(number, ending_of(self._endings.get(number), result, error=False).verdict)
         self._busy.discard(number)
+
+    def _report(self, trial: Trial, result: dict[str, Any]) -> None:
+        early = losses(report_in(result), trial.config["point"])
+        self._rules.report(_number(trial), int(result["epoch"]), result.get(self._metric), early)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A trial's process died; if Ray tries again, `on_trial_add` follows at once."""

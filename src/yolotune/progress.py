@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from yolotune.halving import SuccessiveHalving
+from yolotune.outcome import outcome, sentence
 from yolotune.paired import LEVEL
 from yolotune.plan import Listener, Origin, Plan
-from yolotune.record import Ending, StudyRecord, Verdict
+from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.space import Point
+from yolotune.status import planned_trials, tally_of
+from yolotune.study import Study, recorded_study
 
 if TYPE_CHECKING:
     from yolotune.confirmation import Confirmation
@@ -37,13 +41,25 @@ class Lines(Listener):
         self._best: float | None = None
         self._metric = ""
         self._go_on = ""
+        self._study: Study | None = None
 
     def study_started(self, folder: Path, plan: Plan) -> None:
-        self._metric = plan.study.objective
+        self._metric, self._study = plan.study.objective, plan.study
         self._go_on = go_on(folder, plan.origin)
         for line in plan_lines(plan):
             self._say(line)
         self._say(f"Study in {escape(str(short(folder)))}. Ctrl-C ends it in good order, to be resumed.")
+
+    def trials_recorded(self, trials: Sequence[TrialRecord]) -> None:
+        if not trials or self._study is None:
+            return
+        tally = tally_of(self._study)
+        for trial in trials:
+            tally.recorded(trial, running=False)
+        stands = tally.summary()
+        left = "" if stands.seconds_left is None else f"; at their pace about {clock(stands.seconds_left)} to go"
+        begun = f"{stands.ended} trials ended, {stands.unfinished} to go on with"
+        self._say(f"So far  {begun}, {stands.epochs_trained:,} epochs{left}")
 
     def trial_started(self, number: int, point: Point) -> None:
         self._say(f"{self._clock()} trial {number:>3} [dim]starts[/]")
@@ -102,19 +118,38 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{resources.cpu_share:.3g} cores and {place} each",
     ]
     rules = []
+    by = ", by early signals" if study.asha and study.asha.rank == "signals" else ""
     if study.asha and study.scheduler == "halving":
         rungs = ", ".join(map(str, SuccessiveHalving(study).milestones)) or "none"
-        rules.append(
-            f"halving in batches of {study.asha.batch}, factor {study.asha.reduction_factor:g}, rungs at epoch {rungs}"
-        )
+        factor = f"factor {study.asha.reduction_factor:g}"
+        rules.append(f"halving in batches of {study.asha.batch}, {factor}, rungs at epoch {rungs}{by}")
     elif study.asha:
-        rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}")
+        rules.append(f"ASHA from epoch {study.grace_period}, factor {study.asha.reduction_factor:g}{by}")
     if study.plateau:
         rules.append(f"plateau ({study.plateau.rule}) of {study.plateau.metric}")
     lines.append(f"W&B     {plan.wandb}")
     lines.append(f"Disk    at most {plan.disk / 1e9:.2g} GB, weights kept: {study.keep_weights}")
     lines.append(f"Stop    {' and '.join(rules) or 'nothing early'}")
+    if not plan.origin:
+        lines.append(f"Plan    {_expected(study)}")
+    if study.ceiling.given:
+        lines.append(f"Budget  {study.ceiling}, over all resumes; then it ends in good order, to be resumed with more")
     return [escape(line) for line in lines] + [f"[yellow]Note[/]    {escape(note)}" for note in plan.notes]
+
+
+def _expected(study: Study) -> str:
+    """Returns what a study is expected to cost, and why."""
+    found = study.forecast(planned_trials(study.num_samples, study.domains))
+    if not found.rungs:
+        return f"{found.most:,} epochs: {found.trials} trials in full"
+    effort = f"effort {study.effort}: " if study.effort else ""
+    about = "" if found.exact else "about "
+    least = "" if found.exact else f"; {found.least:,} if all are cut as early as can be"
+    rungs = ", ".join(map(str, found.rungs))
+    return (
+        f"{effort}{about}{found.expected:,.0f} epochs, {found.expected / found.most:.0%} of all trials in full "
+        f"({found.most:,}){least}. Rungs at epochs {rungs} of {found.epochs}"
+    )
 
 
 def print_plan(plan: Plan, folder: Path) -> None:
@@ -138,10 +173,14 @@ def print_result(record: StudyRecord) -> None:
     console.print(table)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(record.verdicts.items()))
     console.print(f"{len(record.trials)} trials: {counts}; {record.epochs_trained} epochs trained.")
+    found = outcome(record, recorded_study(record.settings))
+    if said := sentence(found):
+        console.print(said, markup=False)
     for line in best_lines(record):
         console.print(line, markup=False)
-    if any(trial.unfinished for trial in record.trials):
-        console.print(f"Go on:   {go_on(record.folder, origin_of(record))}", markup=False)
+    if not found.over:
+        more = f" --budget {found.budget.doubled}" if found.spent else ""
+        console.print(f"Go on:   {go_on(record.folder, origin_of(record))}{more}", markup=False)
 
 
 def print_confirmation(found: Confirmation) -> None:

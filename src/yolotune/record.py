@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from yolotune.errors import UserError, fail
 from yolotune.metrics import better
+from yolotune.sessions import seconds_worked
 from yolotune.space import Point
 from yolotune.yamlio import read_yaml
 
@@ -181,6 +182,11 @@ class StudyRecord:
     @property
     def epochs_trained(self) -> int:
         return sum(len(trial.epochs) for trial in self.trials)
+
+    @cached_property
+    def seconds_worked(self) -> float:
+        """Seconds that processes have worked on the study, all its resumes together."""
+        return seconds_worked(self.folder)
 
     def frame(self) -> pandas.DataFrame:
         """Returns all epoch reports as one table: a row per epoch, `trial` and `epoch` first."""

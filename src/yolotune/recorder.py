@@ -11,6 +11,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from yolotune.errors import fail
 from yolotune.metrics import best_epoch, better
 from yolotune.record import SCHEMA, Confirmed, Ending, TrialRecord, trial_folder
+from yolotune.sessions import Sessions
 from yolotune.space import Point
 from yolotune.yamlio import write_atomic, write_yaml
 
@@ -42,6 +44,7 @@ class Record:
         self._points: dict[int, Point] = {}
         self._best: tuple[int, float] | None = None
         self._confirmed: Confirmed | None = None
+        self._sessions: Sessions | None = None
 
     def create(self, settings: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Makes the folder and writes what is known before the first epoch.
@@ -54,6 +57,7 @@ class Record:
         (self.folder / "trials").mkdir(parents=True)
         self._write_settings(settings)
         write_json(self.folder / "environment.json", {"schema": SCHEMA, **environment})
+        self._sessions = Sessions(self.folder)
 
     def reopen(self, trials: Iterable[TrialRecord], settings: Mapping[str, Any]) -> None:
         """Goes on with a study: what was recorded is known again, and the settings are those of now.
@@ -63,7 +67,14 @@ class Record:
         for trial in trials:
             self._rows[trial.number] = list(trial.epochs)
             self._points[trial.number] = trial.point
+        self._sessions = Sessions(self.folder)
         self._write_settings(settings)
+
+    def close(self) -> None:
+        """Notes how long this process has worked on the study."""
+        if self._sessions is not None:
+            with suppress(OSError):  # a full disk costs half a minute of the account
+                self._sessions.end()
 
     def _write_settings(self, settings: Mapping[str, Any]) -> None:
         head = {"schema": SCHEMA, "uid": self.uid, "metric": self._metric, "direction": self._mode}
@@ -93,6 +104,8 @@ class Record:
         line = json.dumps({"schema": SCHEMA, **finite}, allow_nan=False) + "\n"
         _append_line(trial_folder(self.folder, number) / "epochs.jsonl", line.encode())
         rows.append(dict(row))
+        if self._sessions is not None:
+            self._sessions.tick()
         return True
 
     def end(self, number: int, ending: Ending, effective: Mapping[str, Any], restarts: int = 0) -> float | None:

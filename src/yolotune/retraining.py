@@ -76,9 +76,9 @@ def retrain(
         trial=trial.number,
     )
     settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": None}
-    settings |= {"scheduler": "none", "plateau": None, "time_budget": None, "keep_weights": "all", "search": "random"}
+    settings |= {"scheduler": "none", "plateau": None, "effort": None, "budget": None, "search": "random"}
     settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
-    settings |= {"name": f"{study.name}-retrain"}
+    settings |= {"name": f"{study.name}-retrain", "keep_weights": "all"}
     folders = _folders(search.folder)
     target = search.folder / "retrain" / str(max(folders, default=0) + 1)
     plan = check(Study(**settings), target, searches=False)

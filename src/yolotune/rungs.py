@@ -8,22 +8,32 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from yolotune import signals
 from yolotune.metrics import is_finite
-from yolotune.study import Study
+from yolotune.signals import Standing
+
+if TYPE_CHECKING:
+    from yolotune.space import Point
+    from yolotune.study import Study
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A rung's decision against a trial: the score it had, the score it needed, and among how many."""
+    """A rung's decision against a trial: the score it had, the score it needed, and among how many.
+
+    `value` is its objective, and the score too unless the rung compared `signals`.
+    """
 
     milestone: int
     score: float
     cutoff: float
     peers: int
+    value: float
+    by_signals: bool
 
 
 @dataclass
@@ -36,12 +46,12 @@ class Rungs:
     Attributes:
         milestones: Epochs, descending.
         reduction_factor: The best 1/factor go on.
-        recorded: Scores by milestone and trial number; higher is better.
+        recorded: How trials stood, by milestone and trial number; higher is better.
     """
 
     milestones: tuple[int, ...]
     reduction_factor: float
-    recorded: dict[int, dict[int, float]] = field(default_factory=dict)
+    recorded: dict[int, dict[int, Standing]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, grace_period: int, max_t: int, reduction_factor: float, bracket: int = 0) -> Rungs:
@@ -51,17 +61,32 @@ class Rungs:
         milestones = tuple(math.ceil(grace_period * reduction_factor**k) for k in exponents)
         return cls(milestones, reduction_factor, {milestone: {} for milestone in milestones})
 
-    def judge(self, number: int, epoch: int, score: float) -> Cut | None:
-        """Records a score at the highest milestone it newly reaches, and says whether the trial is cut there."""
+    def scores(self, milestone: int) -> dict[int, float]:
+        """Returns the scores of all who stood at a rung, by trial number; higher is better."""
+        return signals.scores(self.recorded[milestone])
+
+    def judge(self, number: int, epoch: int, standing: Standing) -> Cut | None:
+        """Records a trial at the highest milestone it newly reaches, and says whether it is cut there."""
         for milestone in self.milestones:
             at_rung = self.recorded[milestone]
             if epoch < milestone or number in at_rung:
                 continue
-            peers = list(at_rung.values())
-            at_rung[number] = score
-            cutoff = float(np.percentile(peers, 100 * (1 - 1 / self.reduction_factor))) if peers else -math.inf
-            return Cut(milestone, score, cutoff, len(peers)) if score < cutoff else None
+            at_rung[number] = standing
+            peers = self.scores(milestone)
+            score = peers.pop(number)
+            if not peers:
+                return None
+            cutoff = float(np.percentile(list(peers.values()), 100 * (1 - 1 / self.reduction_factor)))
+            if score >= cutoff:
+                return None
+            return Cut(milestone, score, cutoff, len(peers), standing[0], signals.all_have(at_rung))
         return None
+
+
+def bracket_odds(sizes: Sequence[int]) -> list[float]:
+    """Returns the share of trials that each bracket gets, from its number of rungs."""
+    weights = np.exp(np.array(sizes, dtype=float) - max(sizes))
+    return [float(odds) for odds in weights / weights.sum()]
 
 
 class Halving:
@@ -69,7 +94,8 @@ class Halving:
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; Ray's `ASHAScheduler`.
     It differs from Ray's in three ways: reports that are no numbers or come twice are passed over, a trial is ranked by
-    its best epoch so far (`rank: best`), and brackets are drawn from the study's seed.
+    its best epoch so far (`rank: best`), or by that and its training losses (`rank: signals`; all who stood at the rung
+    are then ranked anew with each that comes), and brackets are drawn from the study's seed.
     """
 
     def __init__(self, study: Study) -> None:
@@ -88,25 +114,41 @@ class Halving:
 
     def bracket_of(self, number: int) -> Rungs:
         """Returns the bracket of a trial, the same after every restart; Ray's odds: more rungs, likelier."""
-        sizes = np.array([len(bracket.milestones) for bracket in self.brackets], dtype=float)
-        odds = np.exp(sizes - sizes.max())
-        chosen = np.random.default_rng((self._seed, number)).choice(len(self.brackets), p=odds / odds.sum())
+        odds = bracket_odds([len(bracket.milestones) for bracket in self.brackets])
+        chosen = np.random.default_rng((self._seed, number)).choice(len(self.brackets), p=odds)
         return self.brackets[int(chosen)]
 
-    def judge(self, number: int, epoch: int, value: Any) -> Cut | None:
-        """Takes one epoch report into account; the decision against the trial, if there is one."""
+    def judge(self, number: int, epoch: int, value: Any, early: Standing = ()) -> Cut | None:
+        """Takes one epoch report into account; the decision against the trial, if there is one.
+
+        Args:
+            number: Of the trial.
+            epoch: From 1.
+            value: The objective.
+            early: The report's other signals, `signals.losses`; they count with `rank: signals`.
+        """
         if epoch <= self._epoch.get(number, 0):
             return None  # as the record does: judged twice, a report would fill a lower rung that it had skipped
         self._epoch[number] = epoch
         if not is_finite(value):
             return None
         score = self._sign * float(value)
-        if self._rank == "best":
+        if self._rank != "current":
             score = self._best[number] = max(score, self._best.get(number, -math.inf))
-        return self.bracket_of(number).judge(number, epoch, score)
+        standing = (score, *early) if self._rank == "signals" else (score,)
+        return self.bracket_of(number).judge(number, epoch, standing)
 
-    def rebuild(self, trials: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> None:
-        """Fills the rungs from recorded epoch reports, trial by trial in the order they ran."""
-        for number, rows in trials:
+    def reason(self, cut: Cut) -> str:
+        """Returns in words why a trial is cut."""
+        what = f"rung at epoch {cut.milestone}: {self._metric} {abs(cut.value):.4f}"
+        if cut.by_signals:
+            what += f" and the training losses ranked it {cut.score:.2f} (0 worst, 1 best),"
+            return f"{what} below the cut-off {cut.cutoff:.2f} of {cut.peers} trials"
+        side = "below" if self._sign > 0 else "above"
+        return f"{what} was {side} the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials"
+
+    def rebuild(self, trials: Iterable[tuple[int, Point, Sequence[Mapping[str, Any]]]]) -> None:
+        """Fills the rungs from points and recorded epoch reports, trial by trial in the order they ran."""
+        for number, point, rows in trials:
             for row in rows:
-                self.judge(number, int(row["epoch"]), row.get(self._metric))
+                self.judge(number, int(row["epoch"]), row.get(self._metric), signals.losses(row, point))

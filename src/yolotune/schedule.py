@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,21 @@ from ray.tune import Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from yolotune.earlystop import Plateau, epochs_of
 from yolotune.errors import StudyFailed
 from yolotune.metrics import best_direction, is_finite
 from yolotune.record import Ending, Verdict
-from yolotune.rungs import Halving
-from yolotune.study import Plateau, Study, epochs_of
+from yolotune.rungs import Cut, Halving
+from yolotune.signals import losses
+from yolotune.study import Study
 
 #: Why a trial was stopped, by its number; filled by schedulers and stoppers, read by the searcher and the record.
 Endings = dict[int, Ending]
+
+
+def report_in(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the epoch report in a result as Ray hands it to schedulers: flattened, under keys like `report/epoch`."""
+    return {name.removeprefix("report/"): value for name, value in result.items() if name.startswith("report/")}
 
 
 class Asha(Halving, FIFOScheduler):
@@ -35,21 +42,20 @@ class Asha(Halving, FIFOScheduler):
         self._endings = endings
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        number = int(trial.config["number"])
-        cut = self.judge(number, int(result["epoch"]), result.get(self._metric))
+        cut = self._judge_report(trial, result)
         if cut is None:
             return str(TrialScheduler.CONTINUE)
-        self._endings[number] = Ending(
-            Verdict.PRUNED,
-            f"rung at epoch {cut.milestone}: {self._metric} {abs(cut.score):.4f} was "
-            f"{'below' if self._sign > 0 else 'above'} the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials",
-        )
+        self._endings[int(trial.config["number"])] = Ending(Verdict.PRUNED, self.reason(cut))
         return str(TrialScheduler.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Records the last report too, as Ray does, so that a full trial counts at every rung it reached."""
         if "epoch" in result:
-            self.judge(int(trial.config["number"]), int(result["epoch"]), result.get(self._metric))
+            self._judge_report(trial, result)
+
+    def _judge_report(self, trial: Trial, result: dict[str, Any]) -> Cut | None:
+        early = losses(report_in(result), trial.config["point"])
+        return self.judge(int(trial.config["number"]), int(result["epoch"]), result.get(self._metric), early)
 
 
 # --- plateau ---------------------------------------------------------------------------------------------------------

@@ -157,6 +157,8 @@ class OptunaSearcher(Searcher):
             return self._no_more()
         self._trials[trial_id] = asked
         cut = {"cut": turn.cut} if turn and turn.cut else {}
+        if self._stop is not None and not cut:
+            self._stop.begins(asked.number)
         return {"number": asked.number, "point": dict(asked.point), **cut}
 
     def _take_unfinished(self, number: int | None) -> _Asked | None:

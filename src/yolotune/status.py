@@ -17,8 +17,9 @@ from yolotune.halving import SuccessiveHalving
 from yolotune.lock import Holder
 from yolotune.metrics import best_epoch, better, is_finite, on_training_split
 from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
-from yolotune.space import Space, countable, parse_space
-from yolotune.study import RECORD_KEYS, Study
+from yolotune.signals import losses
+from yolotune.space import Point, Space, countable
+from yolotune.study import Study, recorded_study
 
 #: Version of the shape of `document`; it grows when a key is removed or changes its meaning.
 SCHEMA = 1
@@ -91,6 +92,9 @@ class Summary:
         epochs_saved: That pruned and plateaued trials did not train.
         best: None as long as no epoch has a value.
         defaults: Value of trial 0, Ultralytics' defaults.
+        seconds_left: Of the whole study, roughly, by the forecast until a trial has ended; None before the first epoch.
+        expected: Epochs of the whole study, by its forecast; None where there is none.
+        ceiling: Its budget in epochs.
         seconds_left: Of the whole study, roughly; None while no trial has ended.
         paused: Trials that wait at a rung, or for a slot after it, by number.
         rungs: What they wait for, by batch.
@@ -105,6 +109,8 @@ class Summary:
     best: Best | None
     defaults: float | None
     seconds_left: float | None
+    expected: float | None = None
+    ceiling: int | None = None
     paused: tuple[RunningTrial, ...] = ()
     rungs: tuple[OpenRung, ...] = ()
 
@@ -125,6 +131,8 @@ class Tally:
         planned: int,
         epochs: int,
         concurrent: int,
+        expected: float | None = None,
+        ceiling: int | None = None,
         halving: SuccessiveHalving | None = None,
     ) -> None:
         """Begins with an empty study.
@@ -135,8 +143,12 @@ class Tally:
             planned: Trials that the study will have.
             epochs: Of a trial that nothing stops.
             concurrent: Trials at the same time.
+            expected: Epochs of the whole study, by its forecast; None where there is none.
+            ceiling: Its budget in epochs.
             halving: The study's rungs, empty, where trials wait for each other.
         """
+        self._expected = expected
+        self._ceiling = ceiling
         self._halving = halving
         self._metric = metric
         self._mode = mode
@@ -144,6 +156,7 @@ class Tally:
         self._epochs = epochs
         self._concurrent = concurrent
         self._train_metric = on_training_split(metric)
+        self._points: dict[int, Point] = {}
         self._running: dict[int, RunningTrial] = {}
         self._paused: dict[int, RunningTrial] = {}
         self._recent: dict[int, deque[float]] = {}
@@ -162,7 +175,7 @@ class Tally:
             trial: The trial.
             running: Whether it trains or is paused if it has no verdict; otherwise a killed process left it.
         """
-        self.started(trial.number)
+        self.started(trial.number, trial.point)
         for row in trial.epochs:
             self.reported(trial.number, row)
         if trial.paused and running:
@@ -170,8 +183,10 @@ class Tally:
         elif trial.ending is not None or not running:
             self.ended(trial.number, trial.verdict)
 
-    def started(self, number: int) -> None:
-        """A trial trains, or goes on."""
+    def started(self, number: int, point: Point | None = None) -> None:
+        """A trial trains, or, where no point is given again, goes on."""
+        if point is not None:
+            self._points[number] = point
         self._verdicts.pop(number, None)
         new = RunningTrial(number, self._trained.setdefault(number, 0), self._epochs)
         self._running[number] = self._paused.pop(number, new)
@@ -199,7 +214,7 @@ class Tally:
             seconds_left=None if mean is None else mean * max(0, self._epochs - epoch),
         )
         if self._halving:
-            self._halving.report(number, epoch, row.get(self._metric))
+            self._halving.report(number, epoch, row.get(self._metric), losses(row, self._points.get(number, {})))
         self._best = self._better_of(self._best, number, row)
         if number == 0:
             self._defaults = self._better_of(self._defaults, number, row)
@@ -241,6 +256,8 @@ class Tally:
             best=self._best,
             defaults=self._defaults.value if self._defaults else None,
             seconds_left=self._seconds_left(),
+            expected=self._expected,
+            ceiling=self._ceiling,
             paused=tuple(trial for _, trial in sorted(self._paused.items())),
             rungs=tuple(
                 OpenRung(rung.batch, rung.milestone, len(rung.scores), len(rung.scores) + len(rung.missing))
@@ -250,15 +267,21 @@ class Tally:
 
     def _seconds_left(self) -> float | None:
         """Returns the epochs that are to be expected, times their mean length, shared by the trials of a time."""
-        if not self._lengths or not self._timed:
+        if not self._timed or not (self._lengths or self._expected):
             return None
+        trained = sum(self._trained.values())
         begun = [trial.epoch for trial in (*self._running.values(), *self._paused.values())]
         begun += [self._trained[n] for n, verdict in self._verdicts.items() if verdict in _UNFINISHED]
         ended = len(self._trained) - len(begun)
         waiting = max(0, self._planned - ended - len(begun))
         left = [expected_left(self._lengths, epoch, self._epochs) for epoch in begun]
         total = sum(left) + waiting * expected_left(self._lengths, 0, self._epochs)
-        return max([total / self._concurrent, *left]) * self._seconds / self._timed
+        if not self._lengths and self._expected:
+            total, left = max(0.0, self._expected - trained), []
+        slowest = max([total / self._concurrent, *left])
+        if self._ceiling is not None:
+            slowest = min(slowest, max(0, self._ceiling - trained) / self._concurrent)
+        return slowest * self._seconds / self._timed
 
 
 def expected_left(lengths: list[int], epoch: int, epochs: int) -> float:
@@ -279,6 +302,26 @@ def planned_trials(num_samples: int, space: Space) -> int:
     return num_samples if size is None else min(num_samples, size)
 
 
+def tally_of(study: Study, *, halving: bool = True) -> Tally:
+    """Returns the empty account of a study.
+
+    Args:
+        study: Its settings.
+        halving: Whether it is told of rungs at which trials wait for each other.
+    """
+    planned = planned_trials(study.num_samples, study.domains)
+    return Tally(
+        metric=study.metric,
+        mode=study.direction,
+        planned=planned,
+        epochs=study.epochs,
+        concurrent=study.concurrent,
+        expected=study.forecast(planned).expected,
+        ceiling=study.ceiling.epochs,
+        halving=empty_rungs(study) if halving else None,
+    )
+
+
 def summarize(record: StudyRecord, *, running: bool) -> Summary:
     """Returns how a recorded study stands.
 
@@ -286,15 +329,7 @@ def summarize(record: StudyRecord, *, running: bool) -> Summary:
         record: The study.
         running: Whether a process works on it.
     """
-    settings = record.settings
-    tally = Tally(
-        metric=record.metric,
-        mode=record.mode,
-        planned=planned_trials(settings["num_samples"], parse_space(settings["space"], "space")[0]),
-        epochs=settings["epochs"],
-        concurrent=settings["concurrent"],
-        halving=empty_rungs(_study(settings)) if running and settings.get("scheduler") == "halving" else None,
-    )
+    tally = tally_of(recorded_study(record.settings), halving=running)
     for trial in record.trials:
         tally.recorded(trial, running=running)
     summary = tally.summary()
@@ -308,10 +343,6 @@ def empty_rungs(study: Study) -> SuccessiveHalving | None:
     rungs = SuccessiveHalving(study)
     rungs.no_more(planned_trials(study.num_samples, study.domains))
     return rungs
-
-
-def _study(settings: Mapping[str, Any]) -> Study:
-    return Study(**{name: value for name, value in settings.items() if name not in RECORD_KEYS})
 
 
 def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> dict[str, Any]:
@@ -334,6 +365,8 @@ def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> di
             "full": record.settings["epochs"],
             "trained": summary.epochs_trained,
             "saved": summary.epochs_saved,
+            "expected": summary.expected,
+            "budget": summary.ceiling,
         },
         "best": asdict(summary.best) if summary.best else None,
         "defaults": summary.defaults,

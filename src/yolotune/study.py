@@ -1,77 +1,36 @@
 """The study file: everything a study is told, in one model, from a preset, a YAML file, flags or Python.
 
-Later wins: preset, then study file, then flags. `train`, `asha` and `plateau` are merged key by key; `space` and
-`points` are taken whole, so that what is written is what is searched.
+Later wins: preset, then study file, then flags (`layers.merge`); what they leave open, effort and budget choose.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from yolotune import metrics, space
+from yolotune.budget import Budget
+from yolotune.earlystop import Asha, Plateau, Strict, epochs_of
+from yolotune.effort import CHOICES, Effort, Scheduler, rung_numbers, scheduler_of
 from yolotune.errors import Problem, UserError, did_you_mean, fail
+from yolotune.forecast import Forecast, Rules, forecast, trials_for
+from yolotune.layers import PRESETS, merge, read_preset
 from yolotune.space import Point, Space
-from yolotune.yamlio import parse_yaml, read_yaml
+from yolotune.yamlio import read_yaml
 
-PRESETS = ("yolo11-seg", "guide")
-MERGED = ("train", "asha", "plateau")
-#: The factor of `scheduler: halving` where none is given: batches of 9 leave 3, then 1.
-HALVING_FACTOR = 3
-#: What the record adds to study.yaml.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin"})
+#: What the record adds to study.yaml, and what it said before there was `budget`.
+RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "origin", "time_budget"})
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
 
-def epochs_of(amount: float, epochs: int) -> int:
-    """Returns a number of epochs, at least 1, from a count (1 or more) or a share of `epochs` (below 1)."""
-    return max(1, round(amount * epochs)) if amount < 1 else round(amount)
-
-
-class _Strict(BaseModel):
-    # `device: 0` and `name: 5` are numbers to YAML and words to us
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
-
-
-class Asha(_Strict):
-    """The rungs at which trials are compared: the numbers of Ray's `ASHAScheduler`, and the batch of `halving`.
-
-    `reduction_factor` is 3 under `scheduler: halving`, unless it is given.
-    """
-
-    grace_period: float = Field(0.1, gt=0, description="Epochs before the first rung; below 1 a share of all epochs.")
-    reduction_factor: float = Field(2, gt=1, description="At each rung the best 1/factor go on.")
-    brackets: int = Field(1, ge=1, description="`asha`: brackets; trials are spread over them at random.")
-    rank: Literal["best", "current"] = Field("best", description="What a rung compares: best F1 so far, or the last.")
-    batch: int = Field(9, ge=2, description="`halving`: trials that are compared with each other.")
-
-
-class Plateau(_Strict):
-    """When a trial has converged. `patience` watches a smoothed running best; `std` is the guide's rule."""
-
-    rule: Literal["patience", "std"] = "patience"
-    metric: str = Field("train_seg_metrics/F1", description="What is watched, any metric that trials report.")
-    num_results: int = Field(5, ge=1, description="Window in epochs: of the smoothing, or of the standard deviation.")
-    grace_period: float = Field(0.1, gt=0, description="Epochs before a trial may be stopped; below 1 a share.")
-    patience: float = Field(0.3, gt=0, description="`patience`: epochs without a new best; below 1 a share.")
-    min_delta: float = Field(0.002, ge=0, description="`patience`: smaller gains do not count.")
-    min_value: float = Field(0.1, description="`patience`: a trial whose smoothed value never passed it is not judged.")
-    std: float = Field(0.01, gt=0, description="`std`: stop below this standard deviation over the window.")
-
-    @field_validator("metric")
-    @classmethod
-    def _reported(cls, name: str) -> str:
-        return metrics.checked(name, "plateau.metric")
-
-
-class Study(_Strict):
+class Study(Strict):
     """One search over one dataset, in one folder.
 
     Example:
@@ -88,6 +47,8 @@ class Study(_Strict):
     preset: Literal["yolo11-seg", "guide", "none"] = Field("yolo11-seg", description="Where the rest comes from.")
     epochs: int = Field(250, ge=1, description="Epochs of a trial that nothing stops.")
     imgsz: int = Field(640, ge=32, description="Image size in pixels.")
+    effort: Effort | None = Field(None, description="Chooses scheduler, grace, factor and number of trials.")
+    budget: str | None = Field(None, description="Ends the study in good order: 2000 (epochs), 8h, 90m or 30s.")
     num_samples: int = Field(50, ge=1, description="Number of trials, initial points included.")
     concurrent: int = Field(1, ge=1, description="Trials that train at the same time.")
     gpus: float | None = Field(None, ge=0, description="GPUs for the study; all that are seen if not given.")
@@ -105,7 +66,6 @@ class Study(_Strict):
         "auto", description="W&B: auto is online where a key is there and the server answers, else offline."
     )
     max_failures: int = Field(2, ge=0, description="Restarts of a trial whose process or node died.")
-    time_budget: str | float | None = Field(None, description="Ends the study in good order: 8h, 90m, 30s, or hours.")
     search: Literal["tpe", "random", "grid"] = Field("tpe", description="Optuna's sampler.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
@@ -113,7 +73,7 @@ class Study(_Strict):
     warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
     top: int = Field(3, ge=1, description="How many points of warm_start.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
-    scheduler: Literal["asha", "halving", "none"] = Field(
+    scheduler: Scheduler = Field(
         "asha", description="Early stopping against other trials: asha, halving (in batches, with pauses), none."
     )
     asha: Asha | None = Field(None, description="The rungs of either; null for none.")
@@ -130,18 +90,35 @@ class Study(_Strict):
     def _fill_from_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
         name = given.get("preset", PRESETS[0])
         preset = {} if name == "none" else read_preset(name if name in PRESETS else PRESETS[0])
-        filled = merge(preset, given)  # of a wrong name the first preset: it is one mistake, not many
-        if filled.get("asha") is None:
-            filled.setdefault("scheduler", "none")
-        if filled.get("scheduler") == "halving" and isinstance(filled.get("asha"), Mapping):
-            filled["asha"] = {"reduction_factor": HALVING_FACTOR, **filled["asha"]}
-        return filled
+        return merge(preset, given)  # of a wrong name the first preset: it is one mistake, not many
 
     @model_validator(mode="after")
-    def _one_word_on_stopping(self) -> Study:
+    def _choose(self) -> Study:
+        """Fills in what effort and budget choose, and what is not said."""
+        problems = []
+        said, chosen = self.model_fields_set, self.__dict__  # its own way in: a study is frozen
+        if self.effort is not None and self.preset == "guide":
+            what = f"is {self.effort}, and preset guide means the guide's own numbers."
+            problems.append(Problem("effort", what, "leave one of them out."))
+        if self.effort is not None and "asha" not in said:
+            chosen["asha"] = Asha.model_validate({})
+        if "scheduler" not in said:
+            chosen["scheduler"] = scheduler_of(self.effort) if self.asha else "none"
         if self.scheduler != "none" and self.asha is None:
             what = f"is {self.scheduler}, and asha is null, which means none."
-            raise fail("scheduler", what, "leave one of them out, or --no-asha.")
+            problems.append(Problem("scheduler", what, "leave one of them out, or --no-asha."))
+        if problems:
+            raise UserError(problems)
+        if self.asha is not None:
+            numbers = rung_numbers(self.effort, self.scheduler, self.epochs)
+            open_ = {name: value for name, value in numbers.items() if name not in self.asha.model_fields_set}
+            chosen["asha"] = self.asha.model_copy(update=open_)
+        if "num_samples" not in said:
+            epochs = self.ceiling.epochs
+            if epochs is not None:
+                chosen["num_samples"] = trials_for(epochs, lambda trials: self.forecast(trials).expected)
+            elif self.effort is not None:
+                chosen["num_samples"] = CHOICES[self.effort].trials
         return self
 
     @field_validator("name")
@@ -165,11 +142,11 @@ class Study(_Strict):
             raise ValueError("all, best or a number such as top-5 is expected")
         return given
 
-    @field_validator("time_budget")
+    @field_validator("budget")
     @classmethod
-    def _duration(cls, given: str | float | None) -> str | float | None:
-        if given is not None and not re.fullmatch(r"\d+(\.\d+)?\s*[hms]?", str(given)):
-            raise ValueError("A time such as 8h, 90m or 30s is expected; a plain number means hours")
+    def _budget(cls, given: str | None) -> str | None:
+        if given is not None:
+            Budget.parse(given)
         return given
 
     @field_validator("space", mode="before")
@@ -196,12 +173,19 @@ class Study(_Strict):
         return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
 
     @property
-    def time_budget_s(self) -> float | None:
-        """The time of the study in seconds."""
-        if self.time_budget is None:
-            return None
-        number, unit = re.fullmatch(r"([\d.]+)\s*([hms]?)", str(self.time_budget)).groups()  # type: ignore[union-attr]
-        return float(number) * {"h": 3600, "": 3600, "m": 60, "s": 1}[unit]
+    def ceiling(self) -> Budget:
+        """What the study may cost at most; nothing is said where there is no budget."""
+        return Budget() if self.budget is None else Budget.parse(self.budget)
+
+    def forecast(self, trials: int | None = None) -> Forecast:
+        """Returns what the study is expected to cost, with so many trials or the number it has."""
+        rules = Rules(epochs=self.epochs, learns=self.search not in ("random", "grid"))
+        if self.asha:
+            factor, brackets = self.asha.reduction_factor, self.asha.brackets
+            rules = replace(rules, grace=self.grace_period, factor=factor, brackets=brackets)
+            if self.scheduler == "halving":
+                rules = replace(rules, batch=self.asha.batch)
+        return forecast(rules, self.num_samples if trials is None else trials)
 
     @property
     def weights_kept(self) -> int | None:
@@ -253,46 +237,6 @@ class Study(_Strict):
         return path
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `below` overridden by `above`, as the top of this page says."""
-    merged = {**below, **above}
-    for key in MERGED:
-        if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
-            merged[key] = {**below[key], **above[key]}
-    merged |= _scheduler(merged, above)
-    if isinstance(above.get("space"), Mapping):
-        if "points" not in above:
-            merged["points"] = []  # points of the space that was replaced
-        if isinstance(merged.get("train"), Mapping):  # what was fixed below gives way to what is searched now
-            replaced = above["space"].keys() - above.get("train", {}).keys()
-            merged["train"] = {name: value for name, value in merged["train"].items() if name not in replaced}
-    return merged
-
-
-def _scheduler(merged: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `scheduler` and `asha` after a merge: what is said last of either holds for both."""
-    if not {"scheduler", "asha"} & merged.keys():
-        return {}
-    asha = merged.get("asha")
-    scheduler = merged.get("scheduler", "none" if asha is None else "asha")
-    if "scheduler" not in above and "asha" in above:
-        if asha is None:
-            scheduler = "none"
-        elif scheduler == "none":
-            scheduler = "asha"
-    elif scheduler == "none":
-        asha = None
-    elif "asha" not in above and asha is None:
-        asha = {}
-    return {"scheduler": scheduler, "asha": asha}
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """Returns a shipped preset as written."""
-    text = (resources.files("yolotune") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(parse_yaml(text, f"preset {name}"))
-
-
 def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
     """Reads a study file and lays the flags over it.
 
@@ -311,9 +255,19 @@ def load_study(path: Path | None, flags: Mapping[str, Any]) -> Study:
         read = read_yaml(path / "study.yaml", whole=True) if recorded else read_yaml(path)
         if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
             raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
-        written = {key: value for key, value in read.items() if not (recorded and key in RECORD_KEYS)}
+        written = _settings(read) if recorded else read
     written |= {key: None for key in ("asha", "plateau") if written.get(key) is False}
     return Study(**merge(_with_space(written), _with_space(flags)))
+
+
+def recorded_study(settings: Mapping[str, Any]) -> Study:
+    """Returns the settings of a study from what its study.yaml says."""
+    return Study(**_settings(settings))
+
+
+def _settings(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a study.yaml; one of before there was `effort` was chosen by none."""
+    return {"effort": None} | {key: value for key, value in recorded.items() if key not in RECORD_KEYS}
 
 
 def _with_space(given: Mapping[str, Any]) -> Mapping[str, Any]:

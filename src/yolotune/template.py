@@ -8,13 +8,14 @@ from pathlib import Path
 import yaml
 
 from yolotune.errors import fail
-from yolotune.study import PRESETS, Study
+from yolotune.layers import PRESETS
+from yolotune.study import Study
 from yolotune.yamlio import write_atomic
 
 #: Settings that the file begins with; the preset's own text gives space, train, points, asha and plateau.
 HEAD = (
-    "data", "model", "project", "name", "epochs", "imgsz", "num_samples", "concurrent", "gpus", "cpus", "device",
-    "objective", "warm_start", "top", "search", "scheduler", "seed", "wandb", "max_failures", "time_budget",
+    "data", "model", "project", "name", "epochs", "imgsz", "effort", "budget", "num_samples", "concurrent", "gpus",
+    "cpus", "device", "objective", "warm_start", "top", "search", "scheduler", "seed", "wandb", "max_failures",
 )  # fmt: skip
 FROM_PRESET = ("space", "train", "points", "asha", "plateau")
 
@@ -37,11 +38,16 @@ def write_study_file(study: Study, path: Path) -> None:
 def study_file(study: Study) -> str:
     """Returns the text of a commented study file that says the same as `study`."""
     lines = ["# A yolotune study. Check it: yolotune check FILE. Run it: yolotune run FILE", f"preset: {study.preset}"]
+    names = ("data", "preset", "epochs", "effort", "budget", "search", "space")
+    default = Study(**{name: getattr(study, name) for name in names})
     for name in HEAD:
         meaning = Study.model_fields[name].description
-        lines.append(f"{_written(name, getattr(study, name)):<40} # {meaning}")
+        written = _written(name, getattr(study, name))
+        if name == "num_samples" and study.num_samples == default.num_samples:
+            written = f"# {written}"  # chosen by effort or budget, and chosen anew where these are edited
+        lines.append(f"{written:<40} # {meaning}")
     if study.preset in PRESETS:
-        default = Study(data=study.data, preset=study.preset, epochs=study.epochs)
+        default = Study(data=study.data, preset=study.preset, epochs=study.epochs, effort=study.effort)
         changed = [name for name in FROM_PRESET if getattr(study, name) != getattr(default, name)]
         lines += ["", _sections(study.preset, [name for name in FROM_PRESET if name not in changed])]
     else:

@@ -246,14 +246,16 @@ def assert_undisturbed(record: StudyRecord, judged: Path) -> None:
     """
     reports = {}
     for line in judged.read_text().splitlines():
-        number, epoch, value, cut = json.loads(line)
+        number, epoch, value, early, cut = json.loads(line)
         reports.pop((number, epoch), None)
-        reports[number, epoch] = value, cut
+        reports[number, epoch] = value, early, cut
     whole = Halving(load_study(record.folder, {}))
-    for (number, epoch), (value, cut) in reports.items():
-        assert (whole.judge(number, epoch, value) is not None) == cut, f"trial {number}, epoch {epoch}"
+    for (number, epoch), (value, early, cut) in reports.items():
+        assert (whole.judge(number, epoch, value, early) is not None) == cut, f"trial {number}, epoch {epoch}"
     for trial in record.trials:
         own = {epoch: said for (number, epoch), said in reports.items() if number == trial.number}
         assert [own[epoch][0] for epoch in sorted(own)] == [row[record.metric] for row in trial.epochs]
-        cuts = [epoch for epoch, (_, cut) in own.items() if cut and epoch < 9]  # at the last one it has ended by itself
+        cuts = [
+            epoch for epoch, (*_, cut) in own.items() if cut and epoch < 9
+        ]  # at the last one it has ended by itself
         assert cuts == ([len(trial.epochs)] if trial.verdict is Verdict.PRUNED else [])

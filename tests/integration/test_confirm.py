@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
     "space": {"lr0": "loguniform(1e-4, 1e-1)", "batch": "choice([4, 6])"},
     "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
     "wandb": "disabled",
-    "time_budget": "1h",
+    "budget": "1h",
 }
 POINTS = [
     ({"lr0": 0.001429, "batch": 6}, 0.2),

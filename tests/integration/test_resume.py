@@ -133,10 +133,12 @@ def test_ctrl_c_leaves_a_study_that_goes_on_with_more_trials(shapes: Path, tmp_p
 
 def test_a_time_budget_ends_a_study_in_good_order(shapes: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "epochs": 500}
-    record = yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=3, time_budget="15s", **settings))
+    record = yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=3, budget="15s", **settings))
     assert record.verdicts == {"interrupted": 1}
     ending = record.trials[0].ending
-    assert ending is not None and ending.reason == "the time of the study was over"
+    assert ending is not None and ending.reason == "the budget of 15 s was spent"
+    again = yolotune.resume(record.folder)
+    assert again.epochs_trained == record.epochs_trained, "the time of before counts"
 
 
 def test_a_second_process_on_the_same_study_is_refused_and_named(shapes: Path, tmp_path: Path) -> None:

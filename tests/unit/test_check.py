@@ -15,7 +15,7 @@ from yolotune.dataset import Dataset, load_dataset
 from yolotune.environment import environment
 from yolotune.errors import UserError
 from yolotune.progress import plan_lines
-from yolotune.resources import CURVES, RESUMABLE, check_storage, forecast, share_out
+from yolotune.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out
 from yolotune.shapes import make_shapes
 from yolotune.study import Study
 
@@ -63,6 +63,8 @@ def found(**given: Any) -> list[str]:
         ({"space": {"seed": "randint(0, 9)", "box": [5, 8]}}, "space: seed"),
         ({"asha": {"grace_period": 25}, "epochs": 20}, "asha.grace_period"),
         ({"asha": {"grace_period": 5, "brackets": 9}, "epochs": 20}, "asha.brackets"),
+        ({"scheduler": "halving", "asha": {"brackets": 2}, "epochs": 20}, "asha.brackets"),
+        ({"scheduler": "halving", "asha": {"grace_period": 30}, "epochs": 20}, "asha.grace_period"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named_alone(given: dict[str, Any], where: str) -> None:
@@ -197,6 +199,10 @@ def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
     assert needed() == 50 * (10_000_000 + CURVES) + running
     assert needed(keep_weights="best", concurrent=2) == 2 * 10_000_000 + 50 * CURVES + 2 * running
     assert needed(keep_weights="top-4") == 5 * 10_000_000 + 50 * CURVES + running
+    paused = (2 * RESUMABLE + STATE) * 10_000_000
+    assert needed(scheduler="halving") == needed() + 8 * paused, "a batch of 9, one of them running"
+    assert needed(scheduler="halving", concurrent=2) == needed(concurrent=2) + 16 * paused
+    assert needed(scheduler="halving", concurrent=8) == needed(concurrent=8) + 42 * paused, "50 at most"
     assert needed(wandb="offline") == needed() + 50 * (10_000_000 + CURVES)
 
 

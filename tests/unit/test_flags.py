@@ -9,7 +9,7 @@ import pytest
 
 from yolotune.errors import UserError
 from yolotune.flags import FLAGS, make_study
-from yolotune.study import Study
+from yolotune.study import Asha, Plateau, Study
 
 #: The guide's flags, as issue and guide name them.
 GUIDE = """
@@ -39,7 +39,7 @@ def test_every_flag_fills_a_setting_that_exists() -> None:
     for flag in FLAGS.values():
         head, _, inner = (flag.field or flag.name).partition(".")
         assert head in Study.model_fields
-        assert not inner or inner in type(getattr(Study(data="d.yaml"), head)).model_fields
+        assert not inner or inner in {"asha": Asha, "plateau": Plateau}[head].model_fields
 
 
 def test_without_flags_the_preset_stands() -> None:
@@ -65,6 +65,18 @@ def test_early_stopping_flags_change_one_number_each() -> None:
     assert (found.plateau.rule, found.plateau.num_results, found.plateau.grace_period) == ("patience", 10, 20)
 
 
+def test_halving_has_its_own_factor_and_takes_the_numbers_of_the_rungs() -> None:
+    found = study(scheduler="halving", grace_period=5.0, halving_batch=6)
+    assert found.asha is not None and found.scheduler == "halving"
+    assert (found.grace_period, found.asha.reduction_factor, found.asha.batch) == (5, 3, 6)
+
+
+def test_no_trial_is_stopped_by_its_own_curve_unless_a_flag_says_so() -> None:
+    assert study().plateau is None
+    found = study(plateau_metric="seg_metrics/F1")
+    assert found.plateau is not None and (found.plateau.rule, found.plateau.metric) == ("patience", "seg_metrics/F1")
+
+
 def test_the_flag_of_the_guides_rule_brings_the_rule() -> None:
     found = study(plateau_std=0.02)
     assert found.plateau is not None and (found.plateau.rule, found.plateau.std) == ("std", 0.02)
@@ -79,6 +91,8 @@ def test_early_stopping_is_switched_off() -> None:
     ("flags", "named"),
     [
         ({"grace_period": 5.0, "no_asha": True}, "--grace-period: given together with --no-asha"),
+        ({"grace_period": 5.0, "scheduler": "none"}, "--grace-period: given together with --scheduler none"),
+        ({"scheduler": "halving", "no_asha": True}, "scheduler: is halving, and asha is null"),
         ({"plateau_std": 0.1, "no_plateau": True}, "--plateau-std: given together with --no-plateau"),
         ({"no_plateau": True, "plateau_metric": "val/seg_loss"}, "--plateau-metric: given together with --no-plateau"),
     ],

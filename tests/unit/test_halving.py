@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils.util import flatten_dict
 
 from yolotune.halving import SuccessiveHalving, Turn, Word
 from yolotune.pausing import Halving
 from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
+from yolotune.signals import GAINS, losses
 from yolotune.stop import Stop
 from yolotune.study import Study
 
@@ -75,8 +77,9 @@ class World:
         if epoch == fails_at:
             self.end(rules, number, Ending(verdict, "it says so"))
             return False
-        rows.append({"epoch": epoch, F1: self.curves[number][epoch - 1]})
-        rules.report(number, epoch, rows[-1][F1])
+        value = self.curves[number][epoch - 1]
+        rows.append({"epoch": epoch, F1: value} | dict.fromkeys(GAINS, 1 / (1 + 7 * value * epoch % 3)))
+        rules.report(number, epoch, value, losses(rows[-1], {}))
         if epoch == self.study.epochs:
             self.end(rules, number, Ending(Verdict.COMPLETED, "all"))
             return False
@@ -133,7 +136,7 @@ def test_neither_order_nor_slots_nor_kills_change_a_decision(
 
 
 def test_nine_trials_leave_three_then_one() -> None:
-    world = World(make(num_samples=9), seed=1)
+    world = World(make(num_samples=9, asha={"rank": "best"}), seed=1)
     rules = SuccessiveHalving(world.study)
     assert rules.milestones == (2, 6, 18)
     world.run()
@@ -172,7 +175,7 @@ def test_of_losses_the_lowest_are_kept() -> None:
     for number, loss in enumerate((2.0, 1.0, 3.0)):
         rules.report(number, 2, loss)
     assert kept(rules) == (1,)
-    assert rules.reason(0) == "rung at epoch 2: val/seg_loss 2.0000 was not among the best of 3 (needed 1.0000)"
+    assert rules.reason(0) == "rung at epoch 2: val/seg_loss 2.0000 was not the best of 3 (needed 1.0000)"
 
 
 def test_equal_scores_are_kept_by_number_and_one_at_least() -> None:
@@ -237,6 +240,17 @@ def test_a_slot_without_work_begins_the_next_batch() -> None:
     rules.end(2, Verdict.PRUNED)
     assert rules.turn({3}) == Turn(1, None), "then those that are kept"
     assert rules.turn({3, 1}) == Turn(4, None)
+
+
+def test_by_signals_low_losses_outweigh_an_f1_that_has_not_begun() -> None:
+    for rank, first in (("best", 1), ("signals", 0)):
+        rules = SuccessiveHalving(make(num_samples=3, asha={"rank": rank}))
+        for number, (value, loss) in enumerate([(0.0, 0.5), (0.1, 1.0), (0.05, 2.0)]):
+            rules.report(number, 2, value, (-loss, -loss))
+        assert kept(rules) == (first,)
+    assert rules.reason(1) == (
+        "rung at epoch 2: seg_metrics/F1 0.1000 was not the best of 3 by that and the training losses"
+    )
 
 
 def test_a_study_that_runs_out_of_points_judges_the_last_batch_as_it_is() -> None:
@@ -331,6 +345,22 @@ def test_the_last_to_come_is_told_at_once_and_the_others_when_a_slot_is_free() -
     first.status = Trial.TERMINATED
     kept = rules.choose_trial_to_run(controller)
     assert kept is trials[1] and "cut" not in kept.config
+
+
+def test_what_ray_hands_on_counts_as_what_is_recorded() -> None:
+    """Ray flattens a report; the losses in it let the lower F1 win, live and rebuilt."""
+    rules, endings = scheduler(asha={"rank": "signals"})
+    records = []
+    for number, (value, loss) in enumerate([(0.0, 0.5), (0.1, 1.0), (0.05, 2.0)]):
+        row = {"epoch": 2, F1: value} | dict.fromkeys(GAINS, loss)
+        rules.on_trial_add(None, ray_trial(number))
+        said = rules.on_trial_result(None, ray_trial(number), flatten_dict({"epoch": 2, F1: value, "report": row}))
+        records.append(TrialRecord(number, Path(), {}, [row], None, None, None))
+    again = SuccessiveHalving(make(num_samples=3, asha={"rank": "signals"}))
+    again.rebuild(records)
+    assert kept(again) == (0,)
+    assert said == TrialScheduler.STOP and endings[2].reason == again.reason(2)
+    assert "training losses" in endings[2].reason
 
 
 def test_a_trial_whose_process_died_is_waited_for_if_ray_starts_it_again() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 from yolotune.live import LiveView, Picture, print_status, watching
 from yolotune.progress import Lines
 from yolotune.record import Ending, StudyRecord, Verdict
-from yolotune.status import Best, RunningTrial, Summary
+from yolotune.status import Best, OpenRung, RunningTrial, Summary
 from yolotune.study import Study
 
 RUNNING = (
@@ -67,6 +68,15 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_lost(width: int, me
         assert said in text
     if width >= 60:
         assert "41/250" in text and "0.4012" in text and "0:41:48" in text
+
+
+def test_paused_trials_stand_below_those_that_run_and_say_what_they_wait_for() -> None:
+    paused = (RunningTrial(9, 25, 250, 0.3, 0.4, 12.0, 2700.0),)
+    rungs = (OpenRung(0, 75, 2, 3), OpenRung(1, 25, 4, 9))
+    lines = drawn(replace(SUMMARY, paused=paused, rungs=rungs))
+    assert lines[3].split()[0] == "9" and lines[3].split()[-4:] == ["25/250", "0.3000", "0.4000", "paused"]
+    assert lines[5].endswith("2 running, 1 paused, 1 unfinished")
+    assert lines[6] == "rungs   batch 1 at epoch 75: 2 of 3 there; batch 2 at epoch 25: 4 of 9 there"
 
 
 def test_on_a_low_terminal_trials_are_left_out_and_counted() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from curves import F1, TRAIN_F1, Curve, Surrogate, half_of, lookup, read_table
-from policies import Given, Searches, early, mean_rank
+from policies import Given, Searches
 from replay import Outcome, compare, simulate, surrogate_study, table_study
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from yolotune.points import default_point
@@ -112,30 +112,25 @@ def test_halving_waits_for_the_batch_but_not_with_idle_slots() -> None:
     assert outcome.seconds == 12
 
 
-def test_early_signals_see_the_losses_by_their_gains() -> None:
+def test_halving_by_signals_sees_the_losses_by_their_gains() -> None:
     """Equal F1; the second trains at twice the gain, so its loss of 1.5 is the lower one."""
     peers = [curve(0, FLAT, loss=1.0, box=5.0, cls=0.5), curve(1, FLAT, loss=1.5, box=10.0, cls=1.0)]
-    strategy = Strategy("early", TWO, early=True, batch=0)
+    strategy = Strategy("early", {**TWO, "rank": "signals"}, batch=0)
     study = strategy.study(epochs=8, num_samples=2)
     policy = strategy.policy(study, Given([peer.point for peer in peers]), Endings(), lookup(peers))
     simulate(policy, 1)
     assert [training.epoch for training in policy.trainings] == [2, 8]
-    assert early(policy.trainings).tolist() == [0.3, 0.7]  # ranks 0.5, 0, 0, 0, 1 and 0.5, 1, 1, 1, 0
 
 
-def test_early_asha_cuts_by_mean_rank() -> None:
-    """The later trial has the worse F1 and the lower losses: its mean rank is higher, so it goes on."""
+def test_asha_by_signals_keeps_the_later_trial_whose_losses_are_lower() -> None:
+    """It has the worse F1, so that ASHA by the best F1 cuts it."""
     peers = [curve(0, GOOD, loss=2.0), curve(1, SLOW_START, loss=1.0)]
-    for early_signals, expected in ((False, [8, 2]), (True, [8, 8])):
-        strategy = Strategy("asha", TWO, early=early_signals)
+    for rank, expected in (("best", [8, 2]), ("signals", [8, 8])):
+        strategy = Strategy("asha", {**TWO, "rank": rank})
         study = strategy.study(epochs=8, num_samples=2)
         policy = strategy.policy(study, Given([peer.point for peer in peers]), Endings(), lookup(peers))
         simulate(policy, 1)
         assert [training.epoch for training in policy.trainings] == expected
-
-
-def test_mean_ranks_share_ties() -> None:
-    assert mean_rank([[1, 5], [1, 7], [2, 6]]).tolist() == [0.25, 1.25, 1.5]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)

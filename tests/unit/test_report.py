@@ -198,7 +198,7 @@ def test_every_chart_of_every_kind_of_study_is_one_that_plotly_knows(tmp_path: P
 
 
 def test_rungs_know_who_met_and_who_was_cut(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "s", trials=20)
+    study = write_study(tmp_path / "s", trials=20, asha={"grace_period": 0.1})
     record = read_study(study)
     rungs = ladder.rungs(record, load_study(study, {}))
     assert [rung.epoch for rung in rungs] == [3, 6, 12, 24]

@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 from ray.tune.stopper import TrialPlateauStopper
+from ray.tune.utils.util import flatten_dict
 
+from yolotune.earlystop import Plateau
 from yolotune.errors import StudyFailed
 from yolotune.record import Verdict
 from yolotune.rungs import Rungs
 from yolotune.schedule import Asha, Endings, PlateauStopper, patience_plateau, std_plateau
-from yolotune.study import Plateau, Study
+from yolotune.signals import GAINS
+from yolotune.study import Study
 
 F1 = "seg_metrics/F1"
 WATCHED = "train_seg_metrics/F1"
@@ -33,7 +36,7 @@ def asha(**given: Any) -> Asha:
 
 
 def ray_trial(number: int) -> Any:
-    return SimpleNamespace(trial_id=str(number), config={"number": number})
+    return SimpleNamespace(trial_id=str(number), config={"number": number, "point": {}})
 
 
 # --- ASHA --------------------------------------------------------------------------------------------------------
@@ -61,13 +64,13 @@ def test_rungs_decide_as_rays_own_bracket(
             alive.remove(number)
             continue
         score = draw.choice([draw.random(), 0.0, 0.5])  # often equal
-        cut = ours.judge(number, epoch[number], score)
+        cut = ours.judge(number, epoch[number], (score,))
         stopped = rays.on_result(ray_trial(number), epoch[number], score) == TrialScheduler.STOP
         assert (cut is not None) == stopped
         if stopped:
             alive.remove(number)
     kept = [{int(trial): score for trial, score in recorded.items()} for _, recorded in rays._rungs]
-    assert [ours.recorded[milestone] for milestone in ours.milestones] == kept
+    assert [ours.scores(milestone) for milestone in ours.milestones] == kept
 
 
 @pytest.mark.parametrize(
@@ -80,8 +83,8 @@ def test_the_rungs_of_the_guide(factor: float, milestones: tuple[int, ...]) -> N
 def test_a_cut_says_where_against_what_and_among_how_many() -> None:
     rungs = Rungs.of(2, 17, 2)
     for number, score in enumerate([0.4, 0.6, 0.5]):
-        rungs.judge(number, 2, score)
-    cut = rungs.judge(3, 2, 0.1)
+        rungs.judge(number, 2, (score,))
+    cut = rungs.judge(3, 2, (0.1,))
     assert cut is not None and (cut.milestone, cut.score, cut.cutoff, cut.peers) == (2, 0.1, 0.5, 3)
 
 
@@ -90,34 +93,35 @@ def test_a_report_that_is_no_number_neither_stops_a_trial_nor_enters_a_rung(valu
     rule = asha()
     rule.judge(0, 2, 0.9)
     assert rule.judge(1, 2, value) is None
-    assert rule.brackets[0].recorded[2] == {0: 0.9}
+    assert rule.brackets[0].scores(2) == {0: 0.9}
     assert rule.on_trial_result(None, ray_trial(1), {"epoch": 3}) == TrialScheduler.CONTINUE
     assert rule.judge(1, 4, 0.1) is None
-    assert rule.brackets[0].recorded[4] == {1: 0.1}
+    assert rule.brackets[0].scores(4) == {1: 0.1}
 
 
 def test_a_report_that_comes_twice_is_judged_once() -> None:
     rule = asha(asha={"rank": "current"})
     for _ in range(2):
         rule.judge(0, 5, 0.5)
-    assert rule.brackets[0].recorded == {16: {}, 8: {}, 4: {0: 0.5}, 2: {}}
+    assert rule.brackets[0].recorded == {16: {}, 8: {}, 4: {0: (0.5,)}, 2: {}}
 
 
 def test_rebuilding_from_recorded_epochs_gives_equal_rungs() -> None:
-    for rank in ("best", "current"):
+    for rank in ("best", "current", "signals"):
         live = asha(asha={"rank": rank, "brackets": 2}, seed=5)
         draw, alive = random.Random(1), set(range(20))
         rows: dict[int, list[dict[str, Any]]] = {number: [] for number in alive}
         for epoch in range(1, 17):
             for number in sorted(alive):
                 value = draw.choice([draw.random(), math.nan])
-                rows[number].append({"epoch": epoch, F1: value})
-                result = {"epoch": epoch, F1: value}
+                row = {"epoch": epoch, F1: value} | {loss: draw.random() for loss in GAINS}
+                rows[number].append(row)
+                result = flatten_dict({"epoch": epoch, F1: value, "report": row})  # as Ray does
                 if live.on_trial_result(None, ray_trial(number), result) == TrialScheduler.STOP or epoch == 16:
                     live.on_trial_complete(None, ray_trial(number), result)
                     alive.discard(number)
         again = asha(asha={"rank": rank, "brackets": 2}, seed=5)
-        again.rebuild(rows.items())
+        again.rebuild((number, {}, kept) for number, kept in rows.items())
         assert again.brackets == live.brackets
         assert any(rung for bracket in live.brackets for rung in bracket.recorded.values())
 
@@ -129,6 +133,35 @@ def test_rank_best_forgives_a_bad_last_epoch_and_rank_current_does_not() -> None
         rule.judge(0, 2, 0.5)
         assert rule.judge(1, 1, 0.8) is None
         assert (rule.judge(1, 2, 0.1) is not None) == stopped
+
+
+def report(epoch: int, value: float, loss: float) -> dict[str, Any]:
+    """Returns what Ray hands on: a report whose four losses are equal."""
+    row = {"epoch": epoch, F1: value} | dict.fromkeys(GAINS, loss)
+    return dict(flatten_dict({"epoch": epoch, F1: value, "report": row}))
+
+
+def test_rank_signals_keeps_a_late_starter_that_learns_and_cuts_one_that_forgets() -> None:
+    """Four trials learn, one of them without F1 so far; the fifth came with good weights and is losing them."""
+    for rank, cut in (("best", {1}), ("signals", {2})):
+        rule = asha(asha={"rank": rank})
+        curves = {0: (0.3, 0.5), 3: (0.2, 0.6), 4: (0.25, 0.4), 1: (0.0, 0.45), 2: (0.9, 3.0)}
+        stopped = set()
+        for number, (value, loss) in curves.items():
+            if rule.on_trial_result(None, ray_trial(number), report(2, value, loss)) == TrialScheduler.STOP:
+                stopped.add(number)
+        assert stopped & {1, 2} == cut
+
+
+def test_a_cut_by_signals_says_what_it_was_ranked_by() -> None:
+    rule, endings = asha(asha={"rank": "signals"}), Endings()
+    rule._endings = endings
+    for number, (value, loss) in enumerate([(0.3, 0.5), (0.2, 0.6), (0.25, 3.0)]):
+        rule.on_trial_result(None, ray_trial(number), report(2, value, loss))
+    assert endings[2].reason == (
+        "rung at epoch 2: seg_metrics/F1 0.2500 and the training losses ranked it 0.10 (0 worst, 1 best), below the "
+        "cut-off 0.70 of 2 trials"
+    )
 
 
 def test_in_direction_min_the_higher_loss_is_cut() -> None:
@@ -272,7 +305,7 @@ def test_the_default_rule_keeps_98_percent_of_the_f1_of_healthy_curves(tau: int)
 
 
 def test_a_watched_metric_that_never_arrives_is_an_error() -> None:
-    stopper = PlateauStopper(Study(data="d.yaml"), Endings())
+    stopper = PlateauStopper(Study(data="d.yaml", plateau={"rule": "patience"}), Endings())
     with pytest.raises(StudyFailed, match="no trial reports train_seg_metrics/F1"):
         stopper("id", {"config": {"number": 0}, "report": {"epoch": 1, F1: 0.5}})
 

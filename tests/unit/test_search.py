@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from yolotune.distributions import distribution
+from yolotune.halving import Turn
 from yolotune.points import default_point
 from yolotune.record import Ending, TrialRecord, Verdict
 from yolotune.schedule import Endings
@@ -194,6 +195,46 @@ def test_an_initial_point_of_the_grid_is_not_tried_again() -> None:
     while searcher.suggest(str(count)) != "FINISHED":
         count += 1
     assert count == 2
+
+
+class Given:
+    """Turns as they were written down."""
+
+    def __init__(self, *turns: Turn | None) -> None:
+        self.turns = list(turns)
+        self.total: int | None = None
+
+    def turn(self) -> Turn | None:
+        return self.turns.pop(0)
+
+    def no_more(self, total: int) -> None:
+        self.total = total
+
+
+def test_who_decides_on_turns_says_which_trial_of_the_record_goes_on_and_when() -> None:
+    point = {"lr0": 0.01, "warmup_epochs": 0, "batch": 8}
+    recorded = [
+        TrialRecord(number, Path(), {**point, "lr0": 0.01 / (number + 1)}, [{"epoch": 1, F1: 0.5}], None, None, None)
+        for number in range(3)
+    ]
+    turns = Given(None, Turn(1, "too bad"), Turn(3, None), Turn(0, None))
+    searcher = OptunaSearcher(Study(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded, turns=turns)
+    assert searcher.suggest("a") is None
+    assert searcher.suggest("b") == {"number": 1, "point": recorded[1].point, "cut": "too bad"}
+    new = searcher.suggest("c")
+    assert isinstance(new, dict) and new["number"] == 3
+    assert searcher.suggest("d") == {"number": 0, "point": recorded[0].point}
+
+
+def test_a_search_without_more_points_waits_for_the_trials_of_the_record() -> None:
+    study = Study(data="d.yaml", search="grid", space={"lr0": "grid_search([0.1, 0.2])"})
+    recorded = [TrialRecord(n, Path(), {"lr0": value}, [], None, None, None) for n, value in enumerate((0.1, 0.2))]
+    turns = Given(Turn(1, None), Turn(2, None), Turn(0, None), Turn(2, None))
+    searcher = OptunaSearcher(study, [], Endings(), recorded=recorded, turns=turns)
+    assert searcher.suggest("a") == {"number": 1, "point": {"lr0": 0.2}}
+    assert searcher.suggest("b") is None and turns.total == 2
+    assert searcher.suggest("c") == {"number": 0, "point": {"lr0": 0.1}}
+    assert searcher.suggest("d") == Searcher.FINISHED
 
 
 def test_a_study_that_is_being_stopped_suggests_nothing_more() -> None:

@@ -13,10 +13,22 @@ from yolotune.lock import Holder, holder, owned
 from yolotune.record import Ending, Verdict, read_study
 from yolotune.recorder import Record
 from yolotune.space import Choice, Uniform
-from yolotune.status import Best, Tally, document, expected_left, planned_trials, summarize
+from yolotune.status import (
+    Best,
+    OpenRung,
+    Tally,
+    document,
+    empty_rungs,
+    expected_left,
+    planned_trials,
+    summarize,
+)
+from yolotune.study import Study
+from yolotune.yamlio import write_yaml
 
 F1, TRAIN_F1 = "seg_metrics/F1", "train_seg_metrics/F1"
 SETTINGS = {
+    "data": "d.yaml",
     "objective": "metrics/F1(M)",
     "search": "tpe",
     "num_samples": 6,
@@ -135,15 +147,29 @@ def test_the_last_trial_is_not_shared() -> None:
     assert account.summary().seconds_left == pytest.approx(6 * 2)
 
 
+def test_until_a_trial_has_ended_the_forecast_stands_for_the_others() -> None:
+    account = tally(expected=40.0)
+    train(account, 0, [0.1] * 4)
+    assert account.summary().seconds_left == pytest.approx((40 - 4) / 2 * 2)
+    assert tally(expected=40.0).summary().seconds_left is None, "no epoch has been timed"
+
+
+def test_a_budget_in_epochs_bounds_what_is_left() -> None:
+    account = tally(ceiling=20)
+    train(account, 0, [0.1] * 10, Verdict.COMPLETED)
+    train(account, 1, [0.1] * 4)
+    assert account.summary().seconds_left == pytest.approx((20 - 14) / 2 * 2)
+
+
 def test_a_study_has_no_more_trials_than_its_space_has_points() -> None:
     few = {"batch": Choice((4, 8)), "cos_lr": Choice((True, False))}
     assert [planned_trials(wanted, dict(few)) for wanted in (3, 50)] == [3, 4]
     assert planned_trials(50, {**few, "lr0": Uniform(0.0, 1.0)}) == 50
 
 
-def recorded(folder: Path) -> Record:
+def recorded(folder: Path, **changes: Any) -> Record:
     record = Record(folder / "study", metric=F1, mode="max")
-    record.create(SETTINGS, {})
+    record.create({**SETTINGS, **changes}, {})
     verdicts = (Verdict.COMPLETED, Verdict.PRUNED, Verdict.INTERRUPTED, None)
     for number, verdict in enumerate(verdicts):
         record.start(number, {"lr0": 0.1})
@@ -165,6 +191,38 @@ def test_a_record_stands_as_the_events_that_made_it(tmp_path: Path) -> None:
     assert (rests.running, rests.unfinished, rests.seconds_left) == ((), 2, None)
 
 
+def test_a_paused_trial_is_neither_running_nor_left() -> None:
+    rungs = empty_rungs(
+        Study(data="d", epochs=10, num_samples=6, scheduler="halving", asha={"batch": 3, "grace_period": 1})
+    )
+    account = tally(halving=rungs)
+    train(account, 0, [0.1, 0.2])
+    assert account.summary().rungs == (OpenRung(0, 1, 1, 3),)
+    account.paused(0)
+    train(account, 1, [0.3])
+    summary = account.summary()
+    assert [trial.trial for trial in summary.running] == [1]
+    (paused,) = summary.paused
+    assert (paused.trial, paused.epoch, paused.value) == (0, 2, 0.2)
+    assert (summary.unfinished, summary.ended, summary.rungs) == (0, 0, (OpenRung(0, 1, 2, 3),))
+    account.started(0)
+    assert account.summary().paused == () and account.summary().running[0].value == 0.2
+    account.paused(0)
+    account.ended(0, Verdict.INTERRUPTED)
+    assert account.summary().unfinished == 1
+
+
+def test_the_record_knows_who_is_paused_as_long_as_somebody_works_on_it(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, scheduler="halving", data="d.yaml").folder
+    trial = folder / "trials" / "0003"
+    write_yaml(trial / "ended.yaml", {"schema": 1, "verdict": "paused", "best": {}})
+    study = read_study(folder)
+    works, rests = summarize(study, running=True), summarize(study, running=False)
+    assert [trial.trial for trial in works.paused] == [3] and works.running == ()
+    assert works.rungs and document(study, works, None)["paused"][0]["trial"] == 3
+    assert (rests.paused, rests.rungs, rests.unfinished) == ((), (), 2)
+
+
 def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
     study = read_study(recorded(tmp_path).folder)
     said = json.loads(
@@ -181,6 +239,7 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
             "planned": 6,
             "ended": 2,
             "running": 1,
+            "paused": 0,
             "unfinished": 1,
             "verdicts": {
                 "completed": 1,
@@ -192,7 +251,7 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
                 "interrupted": 1,
             },
         },
-        "epochs": {"full": 10, "trained": 10, "saved": 8},
+        "epochs": {"full": 10, "trained": 10, "saved": 8, "expected": 31.25, "budget": None},
         "best": {"trial": 3, "epoch": 4, "value": pytest.approx(0.3)},
         "defaults": 0.0,
         "running": [
@@ -206,6 +265,8 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
                 "seconds_left": 12.0,
             }
         ],
+        "paused": [],
+        "rungs": [],
     }
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ultralytics.utils.files import increment_path
 
 from yolotune.check import check_settings
+from yolotune.earlystop import Asha, epochs_of
 from yolotune.errors import UserError
 from yolotune.points import read_points
 from yolotune.space import Uniform, parse_domain
-from yolotune.study import Asha, Study, epochs_of, load_study, merge, read_preset
+from yolotune.study import Study, load_study, merge, read_preset
 
 #: The guide's section "Search Space Configuration", as it stands there.
 GUIDE = {
@@ -129,7 +131,18 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) ->
     study = load_study(file, {"epochs": 40, "train": {"nbs": 16}, "asha": {"brackets": 2}})
     assert (study.epochs, study.seed, study.num_samples) == (40, 3, 50)
     assert study.train == {"warmup_bias_lr": 0.0, "close_mosaic": 0.1, "cache": "disk", "nbs": 16}
-    assert study.asha == Asha(grace_period=0.1, reduction_factor=3, brackets=2, rank="best")
+    assert study.asha == Asha(grace_period=0.15, reduction_factor=3, brackets=2, rank="signals")
+
+
+def test_halving_cuts_earlier_and_deeper_unless_told_otherwise() -> None:
+    for given, numbers in (
+        ({}, (38, 2)),
+        ({"scheduler": "halving"}, (25, 3)),
+        ({"scheduler": "halving", "asha": {"grace_period": 0.2, "reduction_factor": 2}}, (50, 2)),
+    ):
+        study = Study(data="d.yaml", **given)
+        assert study.asha is not None
+        assert (study.grace_period, study.asha.reduction_factor) == numbers
 
 
 def test_a_space_is_taken_whole_and_drops_the_points_and_fixed_arguments_of_the_one_it_replaces() -> None:
@@ -164,6 +177,50 @@ def test_early_stopping_is_switched_off_by_null_or_false(tmp_path: Path) -> None
     assert study.asha is None and study.plateau is None
     again = load_study(file, {"asha": {"grace_period": 4}})
     assert again.asha is not None and again.grace_period == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "scheduler", "factor"),
+    [
+        ({}, "asha", 2),
+        ({"scheduler": "halving"}, "halving", 3),
+        ({"scheduler": "halving", "asha": {"reduction_factor": 4}}, "halving", 4),
+        ({"scheduler": "halving", "preset": "none", "space": {"lr0": [0, 1]}}, "halving", 3),
+        ({"preset": "none", "space": {"lr0": [0, 1]}}, "none", None),
+        ({"preset": "none", "space": {"lr0": [0, 1]}, "asha": {}}, "asha", 2),
+        ({"scheduler": "none"}, "none", None),
+        ({"asha": None}, "none", None),
+        ({"scheduler": "none", "asha": {"grace_period": 3}}, "none", None),
+    ],
+)
+def test_scheduler_and_rungs_say_the_same(given: dict[str, Any], scheduler: str, factor: float | None) -> None:
+    study = Study(data="d.yaml", **given)
+    assert (study.scheduler, study.asha.reduction_factor if study.asha else None) == (scheduler, factor)
+    assert Study(**study.model_dump()) == study
+
+
+@pytest.mark.parametrize(
+    ("written", "flags", "scheduler"),
+    [
+        ({"scheduler": "halving"}, {"asha": None}, "none"),
+        ({"scheduler": "halving"}, {"asha": {"batch": 4}}, "halving"),
+        ({"asha": None}, {"scheduler": "halving"}, "halving"),
+        ({"scheduler": "none"}, {"asha": {"grace_period": 4}}, "asha"),
+        ({"asha": {"grace_period": 4}}, {"scheduler": "halving"}, "halving"),
+    ],
+)
+def test_of_scheduler_and_rungs_the_word_said_last_holds(
+    tmp_path: Path, written: dict[str, Any], flags: dict[str, Any], scheduler: str
+) -> None:
+    file = write(tmp_path / "study.yaml", yaml.safe_dump({"data": "d.yaml", **written}))
+    study = load_study(file, flags)
+    assert study.scheduler == scheduler
+    for name, value in {**(written.get("asha") or {}), **(flags.get("asha") or {})}.items():
+        assert getattr(study.asha, name) == value
+
+
+def test_a_scheduler_without_rungs_is_refused() -> None:
+    assert "asha is null" in problems_of(data="d.yaml", scheduler="halving", asha=None)["scheduler"]
 
 
 def test_merging_leaves_its_inputs_alone() -> None:

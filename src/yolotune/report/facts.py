@@ -11,7 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 from yolotune.metrics import SCORES, best_epoch, is_finite
+from yolotune.outcome import Outcome, outcome
 from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
+from yolotune.study import recorded_study
 
 #: A score that differs by less is taken for noise, however smooth the curves are; of a loss, this share of it.
 SMALLEST_GAIN = 0.01
@@ -66,6 +68,7 @@ class Facts:
         noise: What it was held against.
         full_epochs: What all its trials would have taken, run in full.
         seconds: Of training, all trials together.
+        outcome: What was planned, and what came out.
     """
 
     study: StudyRecord
@@ -77,6 +80,7 @@ class Facts:
     noise: Noise
     full_epochs: int
     seconds: float
+    outcome: Outcome
 
     @property
     def sign(self) -> float:
@@ -132,6 +136,7 @@ def gather(study: StudyRecord, environment: Mapping[str, Any]) -> Facts:
         gain=gain,
         kind=_kind(best, defaults, gain, noise),
         noise=noise,
+        outcome=outcome(study, recorded_study(study.settings)),
         full_epochs=len(study.trials) * int(study.settings.get("epochs") or 0),
         seconds=math.fsum(row["seconds"] for trial in study.trials for row in trial.epochs if _number(row, "seconds")),
     )

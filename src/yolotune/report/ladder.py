@@ -22,7 +22,7 @@ class Rung:
     Attributes:
         bracket: From 0; under halving the batch.
         epoch: Its milestone.
-        scores: The objective there by trial number, best first.
+        scores: The objective there by trial number, best first by what the rung compared.
         cut: Who was cut there.
         group: What the user calls a bracket: `bracket` or `batch`.
         waits: Whether others are still to come, so that nobody was cut yet (halving).
@@ -43,19 +43,19 @@ def rungs(study: StudyRecord, settings: Study) -> list[Rung]:
     if settings.scheduler == "halving":
         return _halving_rungs(study, settings)
     rules = Halving(settings)
-    rules.rebuild((trial.number, trial.epochs) for trial in study.trials)
+    rules.rebuild((trial.number, trial.point, trial.epochs) for trial in study.trials)
     pruned = {trial.number for trial in study.trials if trial.verdict is Verdict.PRUNED}
     sign = 1.0 if study.mode == "max" else -1.0
     found = []
     for place, bracket in enumerate(rules.brackets):
         higher: set[int] = set()
         for milestone in bracket.milestones:  # descending: a pruned trial was cut at the highest that it reached
-            scores = bracket.recorded[milestone]
-            best_first = sorted(scores.items(), key=lambda item: -item[1])
+            scores, stood = bracket.scores(milestone), bracket.recorded[milestone]
+            best_first = sorted(scores, key=lambda name: -scores[name])
             cut = frozenset(scores.keys() & pruned - higher)
             higher |= scores.keys()
             if scores:
-                found.append(Rung(place, milestone, {name: sign * score for name, score in best_first}, cut))
+                found.append(Rung(place, milestone, {name: sign * stood[name][0] for name in best_first}, cut))
     return sorted(found, key=lambda rung: (rung.bracket, rung.epoch))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolotune.outcome import duration, sentence
 from yolotune.record import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
@@ -33,8 +34,8 @@ class Step:
 
 
 def verdict(facts: Facts) -> list[str]:
-    """Returns the verdict in a few sentences: what was won, what it cost, what is still open."""
-    return [text for text in (_won(facts), _spent(facts), _open(facts)) if text]
+    """Returns the verdict in a few sentences: what was won, what it cost and was to cost, what is open."""
+    return [text for text in (_won(facts), _spent(facts), sentence(facts.outcome), _open(facts)) if text]
 
 
 def _won(facts: Facts) -> str:
@@ -248,13 +249,6 @@ def overfitting_words(facts: Facts, gaps: dict[int, float]) -> str:
     if short:
         text += f" {plural(short, 'trial')} of them did not train to the end, and had little time to overfit."
     return text
-
-
-def duration(seconds: float) -> str:
-    """Returns `45 s`, `12 min` or `3.4 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def trial_tail(path: Path, lines: int = 14) -> str:

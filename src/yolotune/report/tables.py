@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from yolotune.outcome import duration
 from yolotune.record import TrialRecord, Verdict
 from yolotune.report.charts import GLYPHS, label, number, verdict_of
 from yolotune.report.facts import Facts, value_of
 from yolotune.report.ladder import Rung
-from yolotune.report.story import changed_arguments, duration, trial_tail
+from yolotune.report.story import changed_arguments, trial_tail
 from yolotune.space import Space
 from yolotune.tracking import overfitting_level
 
