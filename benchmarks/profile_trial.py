@@ -3,7 +3,8 @@
     python benchmarks/profile_trial.py [--data path/to/data.yaml --model weights.pt --imgsz 96] [--epochs 20] [--rounds 2]
 
 Trains the defaults in a fresh process each, in turn: bare (plots off), and as a trial does, without Ray: with train
-metrics, curves, checkpoints that wait for the record, and W&B offline. The parts are timed from outside, by wrapping
+metrics, curves, checkpoints that wait for the record, and W&B offline; `plain` is that without the savings of
+`yolotune.lean`. The parts are timed from outside, by wrapping
 functions; a part's seconds are its own, without those of the parts it calls. They are CPU seconds of the process, which
 other work on the machine changes little. Prints medians as Markdown. What lies between trials (processes, Ray, the
 report) shows `--study FOLDER`: the times at which a study wrote its files.
@@ -22,6 +23,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # for what undoes the savings
 
 #: Part, and what is timed as it: module, class (or nothing), function.
 PARTS = (
@@ -118,6 +121,11 @@ def train_here(kind: str, task: dict[str, Any]) -> dict[str, float]:
     clock._since = time.process_time()  # what the driver does once a study is no part of a trial
     from yolotune.trainer import TrialTrainer
 
+    if kind == "plain":
+        import plainly
+
+        for saving in plainly.SAVINGS.values():
+            setattr(*saving)
     watch(clock, OURS + PARTS)
     tracking = Tracking("offline", "overhead", None, "profile", "uid", folder / "wandb")
     run = open_trial_run(tracking, 0, task["points"][0], task["fixed"], task["model"])
@@ -165,7 +173,7 @@ def main() -> None:
     import overhead
 
     options.trials = 1
-    found: dict[str, list[dict[str, float]]] = {"bare": [], "trial": []}
+    found: dict[str, list[dict[str, float]]] = {"bare": [], "plain": [], "trial": []}
     with tempfile.TemporaryDirectory() as place:
         options.work = Path(place)
         task = overhead.make_task(options)
@@ -187,13 +195,13 @@ def print_table(found: dict[str, list[dict[str, float]]], epochs: int) -> None:
         for kind, results in found.items()
     }
     order = {part: at for at, part in enumerate(["begin: Python, imports", *(part for part, *_ in PARTS + OURS)])}
-    print("| part | bare, s | trial, s | trial, ms an epoch |\n|---|---:|---:|---:|")
-    parts = set(middle["bare"]) | set(middle["trial"])
+    print("| part | bare, s | plain, s | trial, s | trial, ms an epoch |\n|---|---:|---:|---:|---:|")
+    parts = set().union(*middle.values())
     for part in sorted(parts, key=lambda part: (part.split(":")[0], order.get(part, 99))):
-        bare, trial = (middle[kind].get(part, 0.0) for kind in ("bare", "trial"))
-        each = f"{1000 * trial / epochs:.0f}" if part.startswith("epoch") else ""
-        print(f"| {part} | {bare:.2f} | {trial:.2f} | {each} |")
-    print(f"| all | {sum(middle['bare'].values()):.2f} | {sum(middle['trial'].values()):.2f} | |")
+        cells = [f"{own.get(part, 0.0):.2f}" for own in middle.values()]
+        each = f"{1000 * middle['trial'].get(part, 0.0) / epochs:.0f}" if part.startswith("epoch") else ""
+        print("|", " | ".join([part, *cells, each]), "|")
+    print("|", " | ".join(["all", *(f"{sum(own.values()):.2f}" for own in middle.values())]), "| |")
 
 
 if __name__ == "__main__":

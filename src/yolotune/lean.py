@@ -32,14 +32,12 @@ class Rounded:
     """The EMA weights rounded to half precision, as `best.pt` holds them; `BaseTrainer.save_model` rounds them so."""
 
     def __init__(self) -> None:
-        self._ema: Any = None
         self._single: Any = None
         self._half: Any = None
 
     def to_validate(self, ema: Any) -> Any:
         """Returns a model in single precision on the device of the EMA; the same object each time."""
-        self._make_for(ema)
-        if self._single is None:
+        if not _same_form(self._single, ema):
             with torch.inference_mode(False):  # validation runs in it, and its tensors could not be written to again
                 self._single = deepcopy(ema)
         _follow(self._single, ema)
@@ -47,15 +45,15 @@ class Rounded:
 
     def to_save(self, ema: Any) -> Any:
         """Returns a model in half precision in main memory, never used for anything but to be written."""
-        self._make_for(ema)
-        if self._half is None:
+        if not _same_form(self._half, ema):
             self._half = deepcopy(ema).cpu().half()
         _follow(self._half, ema)
         return self._half
 
-    def _make_for(self, ema: Any) -> None:
-        if self._ema is not ema:  # a resumed training makes a second one
-            self._ema, self._single, self._half = ema, None, None
+
+def _same_form(model: Any, ema: Any) -> bool:
+    """Whether a model can take over the weights of an EMA; what writes a quantized one takes parts out of it."""
+    return model is not None and model.state_dict().keys() == ema.state_dict().keys()
 
 
 def _follow(model: Any, ema: Any) -> None:
@@ -64,6 +62,7 @@ def _follow(model: Any, ema: Any) -> None:
         for own, theirs in zip(model.state_dict().values(), ema.state_dict().values(), strict=True):
             own.copy_(theirs.half() if theirs.is_floating_point() else theirs)
     copy_attr(model, ema, include=FOLLOWED)
+    model.criterion = None  # a copy made anew has none, and makes one by the attributes of that moment
 
 
 class TrialValidator(SegmentationValidator):
