@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import meter
-
 from yolotune.dataset import load_dataset
 from yolotune.demo import SPACE, demo_study
 from yolotune.job import INTEGRATIONS, isolate

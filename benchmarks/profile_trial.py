@@ -1,6 +1,6 @@
 """Where the seconds of one trial go, beside those of a bare Ultralytics training of the same point.
 
-    python benchmarks/profile_trial.py [--data path/to/data.yaml --model weights.pt --imgsz 96] [--epochs 20] [--rounds 2]
+    python benchmarks/profile_trial.py [--data path/to/data.yaml --model weights.pt --imgsz 96] [--epochs 20]
 
 Trains the defaults in a fresh process each, in turn: bare (plots off), and as a trial does, without Ray: with train
 metrics, curves, checkpoints that wait for the record, and W&B offline; `plain` is that without the savings of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from peers import arguments, read_task
 from ultralytics import YOLO
+
+from peers import arguments, read_task
 
 
 def main() -> None:

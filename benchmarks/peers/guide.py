@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from peers import arguments, given_points, read_task
 from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
+
+from peers import arguments, given_points, read_task
 
 NAMES = {"precision": "precision", "recall": "recall", "map50": "mAP50", "map50_95": "mAP50-95"}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 import ray
-from peers import arguments, given_points, read_task
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ultralytics import YOLO
 from ultralytics.utils import NUM_THREADS
+
+from peers import arguments, given_points, read_task
 
 
 def main() -> None:

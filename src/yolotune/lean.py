@@ -122,8 +122,8 @@ def small_curves() -> Iterator[None]:
     def save(self: Any, name: Any, **settings: Any) -> None:
         plain(self, name, **{**settings, "dpi": DPI})
 
-    Figure.savefig = save
+    Figure.savefig = save  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
-        Figure.savefig = plain
+        Figure.savefig = plain  # type: ignore[method-assign]

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import plainly
 import pytest
 import torch
 
+import plainly
 from yolotune import checkpoint
 from yolotune.job import Job, Order
 from yolotune.trainer import TrialTrainer
