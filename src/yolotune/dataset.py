@@ -26,6 +26,9 @@ from yolotune.labels import Found, Sample, capped, label_path, list_images
 from yolotune.yamlio import read_yaml, write_atomic, write_yaml
 
 SPLITS = ("train", "val", "test")
+#: Share of an epoch that the train metrics may cost, where training on an image costs as much as evaluating two
+#: (benchmarks/profile_trial.py).
+MEASURED = 0.1
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,10 @@ def build_index(dataset: Dataset, split: str, folder: Path) -> Path:
 
 
 def write_train_subset(dataset: Dataset, folder: Path, *, fraction: float = 1.0, seed: int = 0) -> Path:
-    """Writes the list of training images on which the train metrics are measured, as many as the val split has.
+    """Writes the list of training images on which the train metrics are measured.
+
+    They are as many as the val split has, but no more than a tenth of what an epoch costs (`MEASURED`), and 16 of a
+    dataset for which that would be fewer.
 
     Args:
         dataset: The dataset.
@@ -248,7 +254,8 @@ def write_train_subset(dataset: Dataset, folder: Path, *, fraction: float = 1.0,
     images = list_images(dataset.train)
     count = fraction if isinstance(fraction, int) else max(1, round(len(images) * fraction))
     trained = [image for image in images[:count] if image not in ignored]
-    chosen = sorted(random.Random(seed).sample(trained, min(len(trained), dataset.images["val"])))
+    affordable = max(16, int(MEASURED * (2 * len(trained) + dataset.images["val"])))
+    chosen = sorted(random.Random(seed).sample(trained, min(len(trained), dataset.images["val"], affordable)))
     path = folder / "train-subset.txt"
     write_atomic(path, "".join(f"{image}\n" for image in chosen).encode())
     return path

@@ -22,39 +22,26 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy, deepcopy
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ultralytics.data import build_dataloader
-from ultralytics.models.yolo.segment import SegmentationTrainer, SegmentationValidator
+from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolotune import checkpoint, exact, metrics
+from yolotune import checkpoint, exact, lean, metrics
 from yolotune.dataset import indexed_dataset_class
 from yolotune.job import Job, Order
+from yolotune.lean import TrialValidator
 from yolotune.record import Ending, Verdict
 from yolotune.space import Point
 from yolotune.yamlio import read_yaml
 
 #: Told each epoch report, and whether the training ends here anyway; when it answers, the report is in the record.
 OnEpoch = Callable[[dict[str, Any], bool], Order]
-
-
-class TrialValidator(SegmentationValidator):
-    """Validates the weights that are saved, and calls nobody."""
-
-    def run_callbacks(self, event: str) -> None:
-        """No integration acts inside a trial."""
-
-    def get_model(self, model: Any, trainer: Any = None) -> Any:
-        """Returns the EMA weights as `best.pt` holds them (`BaseTrainer.save_model` halves them)."""
-        if trainer is None:
-            return super().get_model(model)
-        with torch.inference_mode(False):
-            return deepcopy(trainer.ema.ema).half().float()
 
 
 class TrialTrainer(SegmentationTrainer):
@@ -75,6 +62,7 @@ class TrialTrainer(SegmentationTrainer):
         self._on_epoch = on_epoch
         self._scores: dict[str, float] = {}
         self._train_validator: TrialValidator | None = None
+        self.rounded = lean.Rounded()
         self._in_final_eval = False
         self._leaving = False
         self._accumulate = 1
@@ -210,6 +198,7 @@ class TrialTrainer(SegmentationTrainer):
                 )
                 args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
                 self._train_validator = TrialValidator(loader, save_dir=self.save_dir, args=args)
+                self._train_validator.losses = False
             self._train_validator(self)
         measured = self._train_validator.metrics
         return metrics.evaluation(measured.seg, "train_seg_metrics") | metrics.evaluation(
@@ -235,7 +224,8 @@ class TrialTrainer(SegmentationTrainer):
         waiting.mkdir(exist_ok=True)
         self.last, self.best = waiting / "last.pt", waiting / "best.pt"
         try:
-            saved = bool(super().save_model())
+            with lean.no_copies(self):
+                saved = bool(super().save_model())
         finally:
             self.last, self.best = counted
         checkpoint.mark(self.wdir, self.epoch + 1)
@@ -319,7 +309,8 @@ class TrialTrainer(SegmentationTrainer):
         if self._leaving:
             return
         self._in_final_eval = True
-        super().final_eval()
+        with lean.small_curves():
+            super().final_eval()
         if self.best.exists():
             measured = self.validator.metrics
             self.final = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(
@@ -331,7 +322,12 @@ class TrialTrainer(SegmentationTrainer):
 
     def plot_metrics(self) -> None:
         if self.csv.exists() and not self._leaving:
-            super().plot_metrics()
+            with lean.small_curves():
+                super().plot_metrics()
+
+    def plot_training_labels(self) -> None:
+        with lean.small_curves():
+            super().plot_training_labels()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from yolotune import labels
-from yolotune.dataset import Dataset, load_dataset, write_resolved
+from yolotune.dataset import Dataset, load_dataset, write_resolved, write_train_subset
 from yolotune.errors import Problem, UserError
 from yolotune.shapes import make_shapes
 from yolotune.yamlio import read_yaml
@@ -417,6 +418,30 @@ def test_the_resolved_data_yaml_means_the_same_from_anywhere(
     assert again.train == (str(tmp_path / "study" / "train.txt"),)
     assert (again.val, again.test) == (dataset.val, dataset.test)
     assert (again.names, again.channels, again.images) == (dataset.names, 1, dataset.images)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "fraction", "measured"),
+    [
+        (12, 6, 1.0, 6),
+        (60, 20, 1.0, 16),
+        (100, 63, 1.0, 26),
+        (100, 63, 0.1, 10),
+        (400, 60, 1.0, 60),
+        (400, 60, 0.5, 46),
+    ],
+)
+def test_train_metrics_cost_a_tenth_of_an_epoch_and_no_more_than_the_val_split(
+    folder: Path, tmp_path: Path, train: int, val: int, fraction: float, measured: int
+) -> None:
+    made = load_dataset(folder / "data.yaml")
+    images = tuple(f"{tmp_path}/images/{number:03d}.png" for number in range(train))
+    listed = tmp_path / "train.txt"
+    listed.write_text("\n".join(images))
+    dataset = dataclasses.replace(made, train=(str(listed),), images={**made.images, "train": train, "val": val})
+    lines = write_train_subset(dataset, tmp_path, fraction=fraction).read_text().splitlines()
+    assert len(lines) == len(set(lines)) == measured
+    assert set(lines) <= set(images[: round(train * fraction)])
 
 
 def test_the_index_gives_back_the_arrays_and_holds_no_pickle(tmp_path: Path) -> None:
