@@ -6,8 +6,8 @@
 - The train split is measured for its scores; its loss is not reported, so it is not computed.
 - Curves are drawn at 120 dots per inch: 1080 x 720 pixels in place of 2250 x 1500, in a third of the time.
 
-`tests/integration/test_lean.py` holds reports and checkpoints against those of the plain way; `benchmarks/RESULTS.md`
-has what each saves.
+`tests/integration/test_lean.py` holds reports and checkpoints against those of the plain way; what each saves is
+measured by `benchmarks/profile_trial.py`.
 """
 
 from __future__ import annotations
