@@ -65,7 +65,8 @@ def make_task(options: argparse.Namespace) -> dict[str, Any]:
     first = default_point(parse_space(space, "space")[0], load_dataset(data).nc)[0]
     points = [{**first, "lr0": round(first["lr0"] * 1.3**k, 6), "batch": (16, 8)[k % 2]} for k in range(options.trials)]
     points[0] = first
-    return {"data": data, "model": model, "epochs": options.epochs, "fixed": fixed, "points": points, "space": space}
+    task = {"data": data, "model": model, "epochs": options.epochs, "fixed": fixed, "points": points, "space": space}
+    return {**task, "cpus": options.cpus}
 
 
 def run_peer(peer: str, task: dict[str, Any], slots: int, work: Path) -> meter.Cost:
@@ -107,7 +108,7 @@ def study_file(task: dict[str, Any], slots: int, folder: Path) -> dict[str, Any]
         "imgsz": task["fixed"]["imgsz"],
         "num_samples": len(task["points"]),
         "concurrent": slots,
-        "cpus": max(slots, len(os.sched_getaffinity(0))),
+        "cpus": max(slots, task["cpus"] or len(os.sched_getaffinity(0))),
         "device": "cpu",
         "wandb": "offline",
         "space": task["space"],
@@ -211,6 +212,7 @@ def main() -> None:
     runner.add_argument("--epochs", type=int, default=20)
     runner.add_argument("--imgsz", type=int, default=64)
     runner.add_argument("--rounds", type=int, default=1)
+    runner.add_argument("--cpus", type=int, help="cores that (e) shares out; all if not given")
     runner.add_argument("--label", default="", help="what is different about this run, for the table")
     printer = commands.add_parser("table")
     printer.add_argument("file", type=Path)

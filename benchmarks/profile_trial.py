@@ -172,7 +172,7 @@ def main() -> None:
         return None
     import overhead
 
-    options.trials = 1
+    options.trials, options.cpus = 1, None
     found: dict[str, list[dict[str, float]]] = {"bare": [], "plain": [], "trial": []}
     with tempfile.TemporaryDirectory() as place:
         options.work = Path(place)
