@@ -81,7 +81,7 @@ def run_peer(peer: str, task: dict[str, Any], slots: int, work: Path) -> meter.C
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
         "YOLO_OFFLINE": "1",
-        "YOLO_CONFIG_DIR": str(_settings(work, raytune=peer == "c")),
+        "YOLO_CONFIG_DIR": str(settings_folder(work, raytune=peer == "c")),
         "WANDB_MODE": "offline",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -119,7 +119,7 @@ def study_file(task: dict[str, Any], slots: int, folder: Path) -> dict[str, Any]
     }
 
 
-def _settings(work: Path, *, raytune: bool) -> Path:
+def settings_folder(work: Path, *, raytune: bool) -> Path:
     """Returns a settings folder of Ultralytics without integrations, or with that of Ray Tune."""
     folder = work / f"settings-{raytune}" / "Ultralytics"
     if not folder.exists():
