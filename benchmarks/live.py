@@ -45,9 +45,10 @@ DEFAULTS = "defaults"
 FRESH = (1001, 1002, 1003)
 #: What a point may say, in any of the three spaces; a training's `args.yaml` says all of it.
 HYPERPARAMETERS = (
-    "optimizer", "batch", "lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "warmup_momentum", "warmup_bias_lr",
-    "box", "cls", "cls_pw", "dfl", "dropout", "hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear",
-    "perspective", "flipud", "fliplr", "bgr", "mosaic", "mixup", "cutmix", "copy_paste", "close_mosaic",
+    "optimizer", "batch", "lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "warmup_momentum",
+    "warmup_bias_lr", "box", "cls", "cls_pw", "dfl", "dropout", "hsv_h", "hsv_s", "hsv_v", "degrees", "translate",
+    "scale", "shear", "perspective", "flipud", "fliplr", "bgr", "mosaic", "mixup", "cutmix", "copy_paste",
+    "close_mosaic",
 )  # fmt: skip
 
 
@@ -226,10 +227,10 @@ def report(work: Path) -> str:
     lines += ["", "| method | mean | spread | to the defaults | yolotune - it, 90 % |", "|---|---:|---:|---:|---:|"]
     for method, found in levels.items():
         differences = [ours - theirs for ours, theirs in zip(levels["yolotune"], found, strict=True)]
+        level = mean(found) or 0.0
+        ahead = "" if method == "yolotune" else f"{mean(differences):+.3f} ± {half_width(differences) or 0:.3f}"
         lines.append(
-            f"| {METHODS[method]} | {mean(found):.3f} | {spread(found) or 0:.3f} | {(mean(found) or 0) - defaults:+.3f} | "
-            + ("" if method == "yolotune" else f"{mean(differences):+.3f} ± {half_width(differences) or 0:.3f}")
-            + " |"
+            f"| {METHODS[method]} | {level:.3f} | {spread(found) or 0:.3f} | {level - defaults:+.3f} | {ahead} |"
         )
     return "\n".join(lines)
 

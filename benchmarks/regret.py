@@ -5,13 +5,13 @@
 
 Trainings come from `surrogate.Surrogate`, fitted to one half of a table; `replay.py surrogate` prints how well it
 foretells trainings it has not seen. The product's own searcher, ASHA, halving and plateau stopper run on it as in
-`replay.py`, one slot, until the budget is spent. Peers: the guide's stack; `run_ray_tune` (random points, ASHA 10
+`replay.py`, one slot, until the budget is spent. Peers: the guide's stack; `run_ray_tune` (multivariate TPE, ASHA 10
 epochs/3); Ultralytics' `Tuner`, whose own `_mutate` proposes. All search our space, so that only the ways of searching
 differ.
 
 Delivered is the checkpoint with the best F1 seen. Re-validated F1 is what the surrogate says of it without noise, at
-its epoch; regret is the best that is known of the space minus that. `cold`: Ultralytics' defaults first (random points
-for `run_ray_tune`, which has no first point). `warm`: besides them the three best points of the table's other half.
+its epoch; regret is the best that is known of the space minus that. `cold`: Ultralytics' defaults first (but for
+`run_ray_tune`, which has no first point). `warm`: besides them the three best points of the table's other half.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ METHODS = {
     "TPE, all in full": Method("tpe", RUN_ALL),
     "GP, all in full": Method("gp", RUN_ALL),
     "the guide's stack": Method("tpe", _rules("guide, all scaled: the plateau's grace too")),
-    "run_ray_tune": Method("random", _rules("Ultralytics: ASHA 10 epochs/3 current"), defaults=False),
+    "run_ray_tune": Method("tpe-multivariate", _rules("Ultralytics: ASHA 10 epochs/3 current"), defaults=False),
     "genetic Tuner": Method("genetic", RUN_ALL),
     "ASHA, random": Method("random", OURS),
     "ASHA, TPE": Method("tpe", OURS),

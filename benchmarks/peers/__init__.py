@@ -1,4 +1,4 @@
-"""Other ways to train and to search, for `overhead.py` and `live.py`: each module is a script that reads a task file."""
+"""Other ways to train and to search, for `overhead.py` and `live.py`: each script reads a task file."""
 
 from __future__ import annotations
 
