@@ -96,7 +96,15 @@ def measure(trials: int) -> str:
     def report(place: int) -> None:
         trial, epoch = ray_trials[place % 10], place // 10 + 1
         made = row(trial.config["number"], epoch)
-        result = {"epoch": epoch, F1: made[F1], "report": made, "effective": {}, "config": trial.config}
+        result = {
+            "epoch": epoch,
+            F1: made[F1],
+            "report": made,
+            "effective": {},
+            "config": trial.config,
+            "hostname": "h",
+            "pid": 1,
+        }
         stopper(trial.trial_id, result)
         searcher.on_trial_result(trial.trial_id, result)
         scheduler.on_trial_result(None, trial, result)  # type: ignore[arg-type]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from yolotune.plan import Listener, Plan
 from yolotune.record import Ending, TrialRecord, Verdict, trial_folder
 from yolotune.recorder import Record
+from yolotune.restarts import Restarts
 from yolotune.retention import drop_weights
 from yolotune.schedule import Endings, PlateauStopper
 from yolotune.search import ending_of
@@ -65,6 +68,7 @@ class RecordKeeper(Callback):
         study_run: NullStudyRun,
         stop: Stop,
         recorded: Sequence[TrialRecord] = (),
+        restarts: Restarts | None = None,
     ) -> None:
         """Takes what it writes to and whom it tells.
 
@@ -76,7 +80,9 @@ class RecordKeeper(Callback):
             study_run: The study's own W&B run.
             stop: Set when the first trials all fail alike.
             recorded: Trials of before.
+            restarts: Counts dead processes, for the searcher; None if no trial is started again.
         """
+        self._restarts = restarts or Restarts(0)
         self._record = record
         self._plan = plan
         self._endings = endings
@@ -86,6 +92,7 @@ class RecordKeeper(Callback):
         self._started: set[int] = set()
         self._paused: set[int] = set()
         self._effective: dict[int, dict[str, Any]] = {}
+        self._processes: dict[int, tuple[str, int]] = {}
         self._failures: list[str] | None = []
         self._values: dict[int, float | None] = {
             trial.number: trial.value for trial in recorded if not trial.unfinished
@@ -109,6 +116,7 @@ class RecordKeeper(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         number, row = int(trial.config["number"]), result.get("report")
+        self._processes[number] = (result["hostname"], result["pid"])
         self._effective |= {number: result["effective"]} if "effective" in result else {}
         if row is None:
             return
@@ -128,7 +136,7 @@ class RecordKeeper(Callback):
         number = int(trial.config["number"])
         self._stop.leaves(number)
         ending = ending_of(self._endings.get(number), trial.last_result, error=False)
-        self._end(number, ending, trial.num_failures)
+        self._end(number, ending, self._restarts.of(number))
         if ending.verdict is Verdict.INTERRUPTED and not self._stop.is_set():  # by itself: its disk is full
             self._stop.fail(f"trial {number}: {ending.reason}. Free some space, then resume the study.")
 
@@ -137,11 +145,14 @@ class RecordKeeper(Callback):
         number = int(trial.config["number"])
         self._stop.leaves(number)
         self._endings.pop(number, None)  # it will never say that it has left, so nobody is to wait for that
-        what = f"the trial's process died {trial.num_failures} times"
+        if self._restarts.again(number):
+            return
+        deaths = self._restarts.of(number)
+        what = f"the trial's process died {deaths} times"
         if number not in self._started:
             self.on_trial_start(iteration, trials, trial)
             what = f"the trial's process could not be started: {_last_line(trial)}"
-        self._end(number, Ending(Verdict.FAILED, what), trial.num_failures - 1)
+        self._end(number, Ending(Verdict.FAILED, what), deaths - 1)
 
     @contextmanager
     def _kept_or_ended(self) -> Iterator[None]:
@@ -198,12 +209,17 @@ class RecordKeeper(Callback):
             self._wait_for_stopped_trials()
 
     def _wait_for_stopped_trials(self) -> None:
-        """Waits until every trial that a rule stopped has left its training and says so."""
+        """Waits until every trial that a rule stopped has left its training and says so, or has died in doing so."""
         deadline = time.monotonic() + LAST_TRIALS_S
         for number in self._endings:
             marker = trial_folder(self._record.folder, number) / "ended.yaml"
-            while not marker.exists() and time.monotonic() < deadline:
+            while not marker.exists() and not self._is_dead(number) and time.monotonic() < deadline:
                 time.sleep(0.05)
+
+    def _is_dead(self, number: int) -> bool:
+        """Whether a trial's last process is known to be dead: it was on this machine, and is there no more."""
+        host, process = self._processes.get(number, ("", 0))
+        return host == socket.gethostname() and not psutil.pid_exists(process)
 
     def close(self) -> None:
         """Gives a verdict to what Ray left without one; where that cannot be written, none means the same."""

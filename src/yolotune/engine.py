@@ -24,6 +24,7 @@ from yolotune.lock import owned
 from yolotune.plan import Listener, Plan, Resources
 from yolotune.record import StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.recorder import Record
+from yolotune.restarts import Restarts
 from yolotune.stop import Stop
 from yolotune.studyrun import NullStudyRun, open_study_run
 from yolotune.tracking import Tracking, outage, run_id, sync_line
@@ -90,6 +91,7 @@ def run(
         with _tracked(plan, record, listener, stop) as (tracking, study_run):
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
+        _settle_ended(read_study(folder).trials, keep_last=plan.keep_last)
         if study.history and (untold := remember(folder)):
             listener.note(untold)
         _report(folder, listener, photos=not stop.signalled)  # who stops a study does not wait for photographs
@@ -104,7 +106,7 @@ def run(
 
 
 def _settle_ended(trials: Iterable[TrialRecord], *, keep_last: bool) -> None:
-    """Gives trials their best.pt that have a verdict and were killed, with their driver, before they had left."""
+    """Gives trials their best.pt that have a verdict and whose process was killed before they had left."""
     for trial in trials:
         if trial.ending is not None and not trial.unfinished and not (trial.folder / "ended.yaml").exists():
             checkpoint.close(trial.folder / "weights", len(trial.epochs), keep_last=keep_last)
@@ -213,23 +215,23 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     from yolotune.trial import Trial
 
     study, resources, record, endings = work.plan.study, work.plan.resources, work.record, Endings()
-    left = study.num_samples - sum(not trial.unfinished for trial in work.recorded)
-    if left <= 0 or work.stop.is_set():
+    ended = sum(not trial.unfinished for trial in work.recorded)
+    if ended >= study.num_samples or work.stop.is_set():
         return
     database = record.folder / "study.db"
     scheduler, halving = FIFOScheduler(), None
     if study.scheduler == "halving":
         scheduler = halving = Halving(study, endings, work.stop, work.recorded)
-        left = max(left, sum(trial.unfinished for trial in work.recorded))  # a batch waits for each of them
     elif study.asha:
         scheduler = Asha(study, endings)
         scheduler.rebuild((trial.number, trial.point, trial.epochs) for trial in work.recorded)
-    searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded, halving)
+    restarts = Restarts(study.max_failures)
+    searcher = OptunaSearcher(study, work.plan.points, endings, work.stop, database, work.recorded, halving, restarts)
     share = {"cpu": resources.cpu_share, "gpu": resources.gpu_share}
     trainable = tune.with_parameters(
         stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder
     )
-    keeper = RecordKeeper(record, work.plan, endings, work.listener, work.study_run, work.stop, work.recorded)
+    keeper = RecordKeeper(record, work.plan, endings, work.listener, work.study_run, work.stop, work.recorded, restarts)
     with (
         _ray(resources, address_of(study.address)),
         _signals(work.stop, work.listener),
@@ -240,19 +242,21 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=scheduler,
-                    num_samples=left,
+                    num_samples=-1,  # the searcher counts: a trial whose process died comes again
                     # Ray's limiter counts paused trials too; halving keeps to the slots by itself
                     max_concurrent_trials=None if halving else study.concurrent,
                     trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
+                    # on a GPU a process of its own gives back all of a trial's memory, whatever became of it
+                    reuse_actors=not resources.gpu_share,
                 ),
                 run_config=tune.RunConfig(
                     name="ray",
                     storage_path=str(record.folder),
                     stop=StudyStopper(study, endings, work.stop),
                     callbacks=[keeper],
-                    # a trial goes on from its own folder: Ray's checkpoints are empty, and it only restarts processes
+                    # a trial goes on from its own folder: Ray's checkpoints are empty
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    failure_config=tune.FailureConfig(max_failures=study.max_failures),
+                    failure_config=tune.FailureConfig(max_failures=0),  # see `restarts`
                     verbose=0,
                 ),
             ).fit()

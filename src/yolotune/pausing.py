@@ -71,6 +71,11 @@ class Halving(TrialScheduler):
         """The searcher has no more than so many trials."""
         self._rules.no_more(total)
 
+    def again(self, number: int) -> None:
+        """A trial whose process has just died is started again, from its record."""
+        self._known.discard(number)
+        self._rules.begin(number)
+
     def _next(self) -> Turn | None:
         return self._rules.turn(self._busy) if len(self._busy) < self._slots else None
 
@@ -94,7 +99,7 @@ class Halving(TrialScheduler):
         return trial
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial is started, for the first time or, after `on_trial_error`, again."""
+        """Ray has a trial that is to start."""
         number, cut = _number(trial), trial.config.get("cut")
         self._known.add(number)
         self._busy.add(number)
@@ -123,7 +128,7 @@ class Halving(TrialScheduler):
         self._rules.report(_number(trial), int(result["epoch"]), result.get(self._metric), early)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial's process died; if Ray tries again, `on_trial_add` follows at once."""
+        """A trial's process died; if it is started again, the searcher says so at once (`again`)."""
         self._rules.end(_number(trial), Verdict.FAILED)
         self._busy.discard(_number(trial))
 

@@ -25,6 +25,7 @@ from yolotune.halving import Turn
 from yolotune.metrics import better, is_finite
 from yolotune.mirror import Mirror, as_optuna, attributes, direction, state_of
 from yolotune.record import Ending, TrialRecord, Verdict
+from yolotune.restarts import Restarts
 from yolotune.samplers import make_sampler, propose
 from yolotune.schedule import Endings
 from yolotune.space import MAX_GRID, Point, countable, options
@@ -61,6 +62,9 @@ class Turns(Protocol):
     def no_more(self, total: int) -> None:
         """There are no more than so many trials: every point was tried."""
 
+    def again(self, number: int) -> None:
+        """A trial whose process has just died is to be started again."""
+
 
 def _key(point: Point) -> frozenset[tuple[str, Any]]:
     return frozenset(point.items())
@@ -82,6 +86,7 @@ class OptunaSearcher(Searcher):
         database: Path | None = None,
         recorded: Sequence[TrialRecord] = (),
         turns: Turns | None = None,
+        restarts: Restarts | None = None,
     ) -> None:
         """Creates the Optuna study from the record, and queues what is to be tried first.
 
@@ -93,6 +98,7 @@ class OptunaSearcher(Searcher):
             database: SQLite file that mirrors ended trials for optuna-dashboard; None for none.
             recorded: Trials of before, by number; unfinished ones are suggested again, first.
             turns: Who decides when a trial may start; None for whenever Ray asks.
+            restarts: Counts dead processes; None to start no trial again.
         """
         super().__init__(metric=study.metric, mode=study.direction)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -101,6 +107,7 @@ class OptunaSearcher(Searcher):
         self._endings = endings
         self._stop = stop
         self._turns = turns
+        self._restarts = restarts or Restarts(0)
         self.optuna_study = optuna.create_study(direction=direction(study.direction), study_name=study.name)
         self._trials: dict[str, _Asked] = {}
         self._unfinished: deque[_Asked] = deque()
@@ -108,6 +115,9 @@ class OptunaSearcher(Searcher):
         self._next = 0
         for trial in recorded:
             self._remember(trial)
+        self._left = study.num_samples - sum(not trial.unfinished for trial in recorded)
+        if turns:
+            self._left = max(self._left, len(self._unfinished))  # a batch waits for each of them
         ended = [trial for trial in self.optuna_study.get_trials(deepcopy=False) if trial.state.is_finished()]
         self._mirror = Mirror(database, study.name, study.direction, ended) if database else None
         wanted = [*points, *(point for point in grid(study) if point not in points)] if self._is_grid else points
@@ -127,15 +137,16 @@ class OptunaSearcher(Searcher):
             self._unfinished.append(_Asked(trial.number, trial.point, Trial(self.optuna_study, added._trial_id)))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Returns the next config, or `FINISHED` when the space is used up or the study is being stopped."""
+        """Returns the next config, None for none now, or `FINISHED` when there is none to come."""
         if self._stop is not None and self._stop.is_set():
             return str(Searcher.FINISHED)
-        turn = self._turns.turn() if self._turns else None
-        if self._turns and turn is None:
-            return None  # Ray asks again in a moment
+        turn = self._turns.turn() if self._turns and self._left > 0 else None
+        if self._left <= 0 or (self._turns and turn is None):
+            return self._none_now()
         asked = self._take_unfinished(turn.number if turn else None) or self._ask_new()
         if asked is None:
             return self._no_more()
+        self._left -= 1
         self._trials[trial_id] = asked
         cut = {"cut": turn.cut} if turn and turn.cut else {}
         if self._stop is not None and not cut:
@@ -150,10 +161,15 @@ class OptunaSearcher(Searcher):
         return asked
 
     def _no_more(self) -> str | None:
-        """Ends the search, at once or, where trials of the record still wait for their turn, after them."""
+        """Ends the search after the trials that there are: every point was tried."""
         if self._turns:
             self._turns.no_more(self._next)
-        return None if self._unfinished else str(Searcher.FINISHED)
+        self._left = len(self._unfinished)
+        return self._none_now()
+
+    def _none_now(self) -> str | None:
+        """Returns None, and Ray asks again in a moment, while a trial waits for its turn or may come back."""
+        return None if self._left > 0 or self._trials else str(Searcher.FINISHED)
 
     def _ask_new(self) -> _Asked | None:
         """Returns a trial with a point that was not tried yet: a queued one, else the sampler's; None if all were."""
@@ -198,14 +214,24 @@ class OptunaSearcher(Searcher):
                 asked.trial.report(float(value), step)  # type: ignore[arg-type]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells the verdict and drops the trial."""
+        """Tells the verdict and drops the trial; one whose process died is suggested again, if it may be."""
         asked = self._trials.get(trial_id)
         if asked is None:
             return
         if result and not error:
             self.on_trial_result(trial_id, result)  # the report that stopped a trial comes only here
         del self._trials[trial_id]
+        if error and self._restarts.count(asked.number):
+            self._take_back(asked)
+            return
         self.tell(asked, ending_of(self._endings.get(asked.number), result, error=error))
+
+    def _take_back(self, asked: _Asked) -> None:
+        """Makes a trial the next one to be suggested, as one that goes on."""
+        self._unfinished.appendleft(asked)
+        self._left += 1
+        if self._turns:
+            self._turns.again(asked.number)
 
     def tell(self, asked: _Asked, ending: Ending) -> None:
         """Ends an Optuna trial with what its verdict means to the sampler."""
@@ -227,8 +253,9 @@ class OptunaSearcher(Searcher):
 
     def close(self) -> None:
         """Ends what is still open as FAIL: nothing stays running."""
-        for trial_id in list(self._trials):
-            self.on_trial_complete(trial_id, error=True)
+        for asked in self._trials.values():
+            self.tell(asked, ending_of(self._endings.get(asked.number), None, error=True))
+        self._trials.clear()
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         return self.optuna_study._storage.get_trial(trial._trial_id)

@@ -4,6 +4,10 @@ Ray stops a function trainable by raising `SystemExit` inside its callback and k
 trial is asked to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only
 then does `cleanup` return and the slot become free.
 
+A process trains one trial after another (`reuse_actors`), so that Python, torch and Ultralytics start once and not for
+every trial. Ray then tells a stopped trial nothing until another one needs its process. So a training that waits for an
+answer also looks for its verdict in the record, and leaves by itself.
+
 Ray's checkpoints are not used. A trial that starts looks into its own folder of the record, and where epochs are
 recorded it goes on from the last of them: after a pause or a killed process, on another node, or in a resumed study
 alike. Ray asks for a checkpoint only to pause a trial; it gets an empty one, once the training has been left.
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a trial waits for the driver to write down why it was stopped.
 VERDICT_S = 30.0
+#: Seconds between two looks for a verdict while a training waits for its answer; mostly that comes much sooner.
+LOOK_S = 0.2
 
 
 class Trainer(Protocol):
@@ -73,9 +79,19 @@ class Trial(tune.Trainable):
             )
         self._job = job
         self._tracking = tracking
+        self._study_folder = study_folder
+        self._take_on(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes on another trial in the same process, once the one before has left in good order."""
+        self.cleanup()
+        self._take_on(new_config)
+        return True
+
+    def _take_on(self, config: dict[str, Any]) -> None:
         self._number = int(config["number"])
         self._point: Point = config["point"]
-        self._folder = trial_folder(study_folder, self._number)
+        self._folder = trial_folder(self._study_folder, self._number)
         self._thread: threading.Thread | None = None
         self._from_thread: queue.Queue[_Epoch | Ending | None] = queue.Queue()
         self._orders: queue.Queue[Order] = queue.Queue()
@@ -106,10 +122,7 @@ class Trial(tune.Trainable):
         """Asks a running training to leave after its epoch and waits until it has done so in good order."""
         if self._thread is None or not self._thread.is_alive():
             return
-        ending = self._await_verdict()
-        # without a word from the driver nothing is decided, so the trial is left as one that can go on
-        order = Order.LEAVE if ending is None or ending.verdict is Verdict.INTERRUPTED else Order.STOP
-        self._leave(order)
+        self._leave(_order_of(self._await_verdict()))
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Leaves the training, to go on another time: Ray saves a trial only to pause it, and stops its process next.
@@ -203,10 +216,20 @@ class Trial(tune.Trainable):
         self._run.finish(ending, epoch, value, effective, weights, self._folder / "curves")
 
     def _report(self, trainer: Trainer, row: dict[str, Any], last: bool) -> Order:
-        """Hands an epoch to `step` and waits for the answer."""
+        """Hands an epoch to `step` and waits for the answer, or for a verdict, after which none comes."""
         self._run.log_epoch(row)
         self._from_thread.put(_Epoch(row, last, trainer.effective()))
-        return self._orders.get()
+        while True:
+            try:
+                return self._orders.get(timeout=LOOK_S)
+            except queue.Empty:
+                if ending := read_ending(self._folder):
+                    return _order_of(ending)
+
+
+def _order_of(ending: Ending | None) -> Order:
+    """Returns what a stopped training is told; without a word from the driver nothing is decided, so it can go on."""
+    return Order.LEAVE if ending is None or ending.verdict is Verdict.INTERRUPTED else Order.STOP
 
 
 def _failure(error: Exception) -> Ending:

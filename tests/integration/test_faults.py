@@ -21,7 +21,7 @@ import yolotune
 from processes import SETTINGS as PROCESS
 from processes import epochs_of, finish, start, trial_process, wait_for, write_study
 from standin import StandIn
-from yolotune import engine
+from yolotune import continuation, engine
 from yolotune.check import check
 from yolotune.errors import StudyFailed, UserError
 from yolotune.job import Job, Order
@@ -216,7 +216,7 @@ def test_a_study_goes_on_where_data_and_weights_lie_elsewhere(
     from ultralytics import YOLO
 
     monkeypatch.setattr(engine, "run", functools.partial(engine.run, trainable=StandIn))
-    monkeypatch.setattr("yolotune.continuation.run", engine.run)
+    monkeypatch.setattr(continuation, "run", engine.run)
     for place, seed in (("here", 0), ("there", 0), ("other", 1)):
         shutil.copytree(shapes.parent, tmp_path / place)
         torch.manual_seed(seed)
@@ -253,7 +253,7 @@ def test_a_damaged_state_file_is_made_anew_or_named(
     name: str, left: float | None, undisturbed: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "run", functools.partial(engine.run, trainable=StandIn))
-    monkeypatch.setattr("yolotune.continuation.run", engine.run)
+    monkeypatch.setattr(continuation, "run", engine.run)
     folder = shutil.copytree(undisturbed.folder, tmp_path / "study")
     path = folder / name
     content = path.read_bytes()

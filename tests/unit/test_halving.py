@@ -363,7 +363,7 @@ def test_what_ray_hands_on_counts_as_what_is_recorded() -> None:
     assert "training losses" in endings[2].reason
 
 
-def test_a_trial_whose_process_died_is_waited_for_if_ray_starts_it_again() -> None:
+def test_a_trial_whose_process_died_is_waited_for_if_it_is_started_again() -> None:
     rules, _ = scheduler()
     trials = [ray_trial(number) for number in range(3)]
     for trial in trials[:2]:
@@ -371,7 +371,11 @@ def test_a_trial_whose_process_died_is_waited_for_if_ray_starts_it_again() -> No
         assert report(rules, trial, 0.5) == TrialScheduler.PAUSE
         trial.status = Trial.PAUSED
     rules.on_trial_add(None, trials[2])
-    rules.on_trial_error(None, trials[2])  # as Ray does for both
+    rules.on_trial_error(None, trials[2])
+    rules.again(2)
+    trials[2].status = Trial.ERROR
+    assert rules.choose_trial_to_run(Controller(*trials[:2])) is None and rules.turn() == Turn(2, None)
+    trials[2] = ray_trial(2)
     rules.on_trial_add(None, trials[2])
     assert rules.choose_trial_to_run(Controller(*trials)) is None and rules.turn() is None
     rules.on_trial_error(None, trials[2])

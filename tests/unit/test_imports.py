@@ -47,7 +47,7 @@ HOUSE = (
     "plan",
     "cluster outcome",
     "status",
-    "weights dataset checkpoint lock stop mirror warmstart retention halving",
+    "weights dataset checkpoint lock stop restarts mirror warmstart retention halving",
     "proposals",
     "prior history",
     "datayaml",

@@ -18,6 +18,7 @@ from yolotune.distributions import distribution
 from yolotune.halving import Turn
 from yolotune.points import default_point
 from yolotune.record import Ending, TrialRecord, Verdict
+from yolotune.restarts import Restarts
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher
 from yolotune.space import Choice, RandInt, Uniform
@@ -179,9 +180,10 @@ def test_a_grid_tries_each_combination_once_and_then_ends(running: int) -> None:
         points.append(suggestion["point"])
         if len(opened) == running:
             report(searcher, opened.pop(0), [0.5], {"verdict": "completed", "reason": "r"})
-    assert suggestion == "FINISHED"
+    assert suggestion == (None if opened else "FINISHED")
     for name in opened:
         report(searcher, name, [0.5], {"verdict": "completed", "reason": "r"})
+    assert searcher.suggest("no more") == "FINISHED"
     assert points[0] == {"batch": 16, "optimizer": "AdamW", "warmup_epochs": 2}
     tried = [tuple(point.values()) for point in points]
     assert sorted(tried) == sorted(product([8, 16], ["AdamW", "SGD"], range(3)))
@@ -192,7 +194,7 @@ def test_an_initial_point_of_the_grid_is_not_tried_again() -> None:
     study = Study(data="d.yaml", search="grid", space={"batch": "grid_search([8, 16])"})
     searcher = OptunaSearcher(study, [{"batch": 16}, {"batch": 8}], Endings())
     count = 0
-    while searcher.suggest(str(count)) != "FINISHED":
+    while isinstance(searcher.suggest(str(count)), dict):
         count += 1
     assert count == 2
 
@@ -203,6 +205,10 @@ class Given:
     def __init__(self, *turns: Turn | None) -> None:
         self.turns = list(turns)
         self.total: int | None = None
+        self.started_again: list[int] = []
+
+    def again(self, number: int) -> None:
+        self.started_again.append(number)
 
     def turn(self) -> Turn | None:
         return self.turns.pop(0)
@@ -234,7 +240,32 @@ def test_a_search_without_more_points_waits_for_the_trials_of_the_record() -> No
     assert searcher.suggest("a") == {"number": 1, "point": {"lr0": 0.2}}
     assert searcher.suggest("b") is None and turns.total == 2
     assert searcher.suggest("c") == {"number": 0, "point": {"lr0": 0.1}}
+    assert searcher.suggest("d") is None
+    for name in "ac":
+        report(searcher, name, [0.5], {"verdict": "completed", "reason": "r"})
     assert searcher.suggest("d") == Searcher.FINISHED
+
+
+def test_a_trial_whose_process_died_comes_again_before_any_other_as_often_as_allowed() -> None:
+    study, restarts = Study(data="d.yaml", space=SPACE, num_samples=2), Restarts(2)
+    turns = Given(*(Turn(number, None) for number in (0, 1, 0, 0)))
+    searcher = OptunaSearcher(study, [], Endings(), turns=turns, restarts=restarts)
+    first = searcher.suggest("a")
+    searcher.on_trial_result("a", {"epoch": 1, F1: 0.3})
+    second = searcher.suggest("b")
+    assert isinstance(second, dict) and second["number"] == 1
+    for old, new in ("ac", "cd"):
+        assert searcher.suggest("x") is None, "there are no more, but one may come back"
+        searcher.on_trial_complete(old, error=True)
+        assert restarts.again(0) and turns.started_again.pop() == 0
+        assert searcher.suggest(new) == first
+    searcher.on_trial_complete("d", error=True)
+    assert not restarts.again(0) and restarts.of(0) == 3 and not turns.started_again
+    assert told(searcher, 0).state == TrialState.FAIL and told(searcher, 0).intermediate_values == {1: 0.3}
+    assert searcher.suggest("e") is None
+    report(searcher, "b", [0.5], {"verdict": "completed", "reason": "r"})
+    assert searcher.suggest("e") == Searcher.FINISHED
+    assert len(searcher.optuna_study.trials) == 2
 
 
 def test_a_study_that_is_being_stopped_suggests_nothing_more() -> None:
