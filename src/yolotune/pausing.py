@@ -12,8 +12,8 @@ Why not Ray's own `HyperBandScheduler` or `HyperBandForBOHB` (2.60):
 
 Here the searcher is asked for a trial only when a slot is free and `SuccessiveHalving` wants a new one (`turn`), which
 bounds the trials at a time instead of `max_concurrent_trials`. Ray's part is to pause: it calls
-`Trial.save_checkpoint`, in which the training is left, ends the process, and starts another one once
-`choose_trial_to_run` names the trial again.
+`Trial.save_checkpoint`, in which the training is left, gives its process to another trial or ends it, and finds one for
+the trial once `choose_trial_to_run` names it again.
 """
 
 from __future__ import annotations

@@ -20,6 +20,10 @@ CURVES = 3_000_000
 RESUMABLE = 5
 #: What a training that is left keeps beside (`exact.py`), in sizes of best.pt: weights and EMA, momentum and gradients.
 STATE = 8
+#: Work of an image, in bytes of best.pt times pixels, from which more than one thread makes an epoch shorter. With
+#: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
+#: 192 px (`benchmarks/threads.py`). That larger models behave alike at smaller sizes is assumed.
+THREADED = 5_900_000 * 160**2
 #: Spare bytes beside the forecast.
 SPARE = 200_000_000
 
@@ -111,6 +115,20 @@ def _fit_on_gpus(gpus: float, share: float) -> int:
         return int(gpus // math.ceil(share - 1e-9))
     per_card = int(1 / share + 1e-9)
     return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
+
+
+def threads(study: Study, resources: Resources, model: str) -> int:
+    """Returns the OpenMP threads of one training: its cores, or 1 on a CPU where images are too small to share.
+
+    Args:
+        study: The settings.
+        resources: What each trial has.
+        model: As `find_model` returned it.
+    """
+    imgsz = study.fixed.get("imgsz")
+    if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
+        return resources.threads
+    return resources.threads if size_of(model) * imgsz**2 >= THREADED else 1
 
 
 def existing(folder: Path) -> Path:

@@ -125,7 +125,7 @@ class Trial(tune.Trainable):
         self._leave(_order_of(self._await_verdict()))
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Leaves the training, to go on another time: Ray saves a trial only to pause it, and stops its process next.
+        """Leaves the training, to go on another time: Ray saves a trial only to pause it, and gives its process away.
 
         Once this returns nothing of the trial runs any more, so the next process has its folder to itself.
         """

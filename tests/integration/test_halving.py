@@ -65,6 +65,12 @@ def began(trial: TrialRecord) -> list[int]:
     return [int(line.split()[4]) for line in lines if line.startswith("process")]
 
 
+def processes(trial: TrialRecord) -> list[int]:
+    """Returns the processes that trained a trial, by their numbers."""
+    lines = (trial.folder / "train.log").read_text().splitlines()
+    return [int(line.split()[1]) for line in lines if line.startswith("process")]
+
+
 def finished(trial: TrialRecord) -> list[int]:
     """Returns after how many epochs processes ended a trial without training it."""
     lines = (trial.folder / "train.log").read_text().splitlines()
@@ -96,6 +102,7 @@ def test_a_study_trains_exactly_what_the_arithmetic_foretells(undisturbed: Study
         else:
             assert (began(trial), finished(trial)) in (([1, 3], [2]), ([1], []))
     assert sum(len(began(trial)) == 2 for trial in undisturbed.trials) >= 2
+    assert len({process for trial in undisturbed.trials for process in processes(trial)}) == 2, "one for each slot"
 
 
 def test_ctrl_c_and_a_killed_trial_while_others_are_paused(

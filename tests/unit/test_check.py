@@ -15,7 +15,7 @@ from yolotune.dataset import Dataset, load_dataset
 from yolotune.environment import environment
 from yolotune.errors import UserError
 from yolotune.progress import plan_lines
-from yolotune.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out
+from yolotune.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out, threads
 from yolotune.shapes import make_shapes
 from yolotune.study import Study
 
@@ -155,6 +155,24 @@ def test_a_device_counts_among_the_cards_that_are_seen(cards: Any) -> None:
 
 
 # --- storage -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "imgsz", "count", "wanted"),
+    [
+        ("yolo11n-seg.yaml", 128, 0, 1),
+        ("yolo11n-seg.yaml", 160, 0, 4),
+        ("yolo11n-seg.yaml", None, 0, 4),
+        ("yolo11s-seg.yaml", 128, 0, 4),
+        ("yolo11n-seg.yaml", 96, 1, 4),
+    ],
+)
+def test_small_images_are_trained_on_one_thread(
+    cards: Any, model: str, imgsz: int | None, count: int, wanted: int
+) -> None:
+    cards(count)
+    study = Study(data="d", cpus=4, train={} if imgsz is None else {"imgsz": imgsz})
+    assert threads(study, share_out(study), model) == wanted
 
 
 def test_a_place_that_is_not_there_yet_is_fine_and_nothing_is_created(tmp_path: Path) -> None:
