@@ -63,10 +63,11 @@ def measure(command: Sequence[str], log: Path, environment: Mapping[str, str], f
         began = time.monotonic()
         code = subprocess.call(command, stdout=said, stderr=said, env=dict(environment), cwd=folder)
         wall = time.monotonic() - began
-        _wait_for_the_rest()
+        waited_for = _wait_for_the_rest()
     own = sum(watch.own)  # of the watcher itself, which is no part of the command
     after = _bytes_of(os.getpid())
-    unseen = watch.unwaited.values()
+    # who outlives a parent that ignores SIGCHLD becomes a child of this process, and is in the kernel's account
+    unseen = [account for (pid, _), account in watch.unwaited.items() if pid not in waited_for]
     counts = [after[i] - before[i] + sum(account[1][i] for account in unseen) for i in range(3)]
     spent = _reaped_cpu() - cpu + sum(account[0] for account in unseen)
     return Cost(wall, spent, watch.peak, counts[0] - own, counts[1], counts[2], code)
@@ -123,15 +124,16 @@ def _watched() -> Iterator[_Watch]:
         watch.stop()
 
 
-def _wait_for_the_rest() -> None:
-    """Waits for processes that outlive the command, and kills those that stay; all are our descendants."""
+def _wait_for_the_rest() -> set[int]:
+    """Waits for what outlives the command, kills what stays, and returns all; they are our descendants."""
     deadline = time.monotonic() + LEAVE_S
+    waited_for = set()
     while True:
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                waited_for.add(pid)
         except ChildProcessError:
-            return
+            return waited_for
         if time.monotonic() > deadline:
             for child in psutil.Process().children(recursive=True):
                 child.kill()
