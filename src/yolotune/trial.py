@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import logging
 import queue
 import socket
@@ -85,6 +86,7 @@ class Trial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes on another trial in the same process, once the one before has left in good order."""
         self.cleanup()
+        gc.collect()  # a training leaves cycles, with its images and its model in them
         self._take_on(new_config)
         return True
 
