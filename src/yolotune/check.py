@@ -24,7 +24,7 @@ from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.proposals import gives_points
-from yolotune.resources import check_storage, existing, forecast, share_out
+from yolotune.resources import check_storage, existing, forecast, share_out, suited
 from yolotune.similarity import NAMES_KEPT, Task
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.status import planned_trials
@@ -86,7 +86,7 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
     said = [*notes(study, dataset), *warm.notes, *([warning] if warning else [])]
-    return Plan(study, dataset, model, points, warm, resources, wandb, disk, said)
+    return Plan(study, dataset, model, points, warm, suited(resources, study, model), wandb, disk, said)
 
 
 def _here(study: Study, dataset: Dataset | None, model: str | None) -> Here:

@@ -24,7 +24,6 @@ from yolotune.lock import owned
 from yolotune.plan import Listener, Plan, Resources
 from yolotune.record import StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.recorder import Record
-from yolotune.resources import threads
 from yolotune.restarts import Restarts
 from yolotune.stop import Stop
 from yolotune.studyrun import NullStudyRun, open_study_run
@@ -138,7 +137,7 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
         indexes=indexes,
         train_subset=write_train_subset(plan.dataset, data, fraction=study.fixed.get("fraction", 1.0), seed=study.seed),
         device="0" if plan.resources.gpu_share else "cpu",
-        threads=threads(study, plan.resources, plan.model),
+        threads=plan.resources.threads,
         workers=plan.resources.workers,
         keep_last=plan.keep_last,
     )

@@ -24,6 +24,7 @@ class Resources:
         gpu_share: GPUs per trial, gpus / concurrent as in the guide.
         cpu_share: Cores per trial, cpus / concurrent.
         visible: Value for CUDA_VISIBLE_DEVICES where `device` names GPUs; None to leave it.
+        one_thread: Whether a training has too little to do for a second thread.
     """
 
     gpus: float
@@ -31,10 +32,12 @@ class Resources:
     gpu_share: float
     cpu_share: float
     visible: str | None = None
+    one_thread: bool = False
 
     @property
     def threads(self) -> int:
-        return max(1, int(self.cpu_share))
+        """OpenMP threads of one training."""
+        return 1 if self.one_thread else max(1, int(self.cpu_share))
 
     @property
     def workers(self) -> int:

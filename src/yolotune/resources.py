@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from yolotune.cluster import Node
@@ -117,18 +118,18 @@ def _fit_on_gpus(gpus: float, share: float) -> int:
     return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
 
 
-def threads(study: Study, resources: Resources, model: str) -> int:
-    """Returns the OpenMP threads of one training: its cores, or 1 on a CPU where images are too small to share.
+def suited(resources: Resources, study: Study, model: str) -> Resources:
+    """Returns what each trial has, with one thread only where it is a CPU and the images are too small for more.
 
     Args:
+        resources: As `share_out` returned them.
         study: The settings.
-        resources: What each trial has.
         model: As `find_model` returned it.
     """
     imgsz = study.fixed.get("imgsz")
     if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
-        return resources.threads
-    return resources.threads if size_of(model) * imgsz**2 >= THREADED else 1
+        return resources
+    return replace(resources, one_thread=size_of(model) * imgsz**2 < THREADED)
 
 
 def existing(folder: Path) -> Path:

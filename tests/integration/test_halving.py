@@ -102,7 +102,7 @@ def test_a_study_trains_exactly_what_the_arithmetic_foretells(undisturbed: Study
         else:
             assert (began(trial), finished(trial)) in (([1, 3], [2]), ([1], []))
     assert sum(len(began(trial)) == 2 for trial in undisturbed.trials) >= 2
-    assert len({process for trial in undisturbed.trials for process in processes(trial)}) == 2, "one for each slot"
+    assert len({process for trial in undisturbed.trials for process in processes(trial)}) <= 2, "one for each slot"
 
 
 def test_ctrl_c_and_a_killed_trial_while_others_are_paused(

@@ -15,7 +15,7 @@ from yolotune.dataset import Dataset, load_dataset
 from yolotune.environment import environment
 from yolotune.errors import UserError
 from yolotune.progress import plan_lines
-from yolotune.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out, threads
+from yolotune.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out, suited
 from yolotune.shapes import make_shapes
 from yolotune.study import Study
 
@@ -172,7 +172,7 @@ def test_small_images_are_trained_on_one_thread(
 ) -> None:
     cards(count)
     study = Study(data="d", cpus=4, train={} if imgsz is None else {"imgsz": imgsz})
-    assert threads(study, share_out(study), model) == wanted
+    assert suited(share_out(study), study, model).threads == wanted
 
 
 def test_a_place_that_is_not_there_yet_is_fine_and_nothing_is_created(tmp_path: Path) -> None:
