@@ -516,7 +516,7 @@ def test_the_key_stands_in_no_file_and_no_log_of_a_study(
         run.finish(ending, 1, 0.1, {"note": KEY}, tmp_path / "none.pt", tmp_path / "none")
         study.trial_ended(0, {"note": KEY}, ending, 1, 0.1, 1)
         study.finish(0, None)
-    assert len(list(tracking.folder.glob("*run-*"))) == 4
+    assert len(list(tracking.folder.glob("*run-*"))) >= 4, "more where an answer came late and a run went on offline"
     assert_no_key(tmp_path / "study", caplog)
     assert_no_key(tmp_path, caplog)
 
