@@ -29,7 +29,7 @@ class Restarts:
 
     def again(self, number: int) -> bool:
         """Returns whether a trial whose process has just died is started again."""
-        return self._deaths[number] <= self._allowed
+        return 0 < self._deaths[number] <= self._allowed
 
     def of(self, number: int) -> int:
         """Returns how often a trial's process died."""

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -151,6 +152,26 @@ def test_eighteen_trials_in_two_slots_killed_again_and_again(shapes: Path, tmp_p
     record = read_study(folder)
     assert decided(record) == decided(quiet)
     assert_foretold(record)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["halving", "asha"])
+def test_processes_killed_at_random_cost_no_trial(scheduler: str, shapes: Path, tmp_path: Path) -> None:
+    """At work, while they leave a training, and idle between two trials: reused processes are hit in all of these."""
+    settings = {**LARGE, "num_samples": 36, "scheduler": scheduler, "max_failures": 50}
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_EPOCH_S=0.1)
+    moment, killed = random.Random(1), 0
+    while driver.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(timeout=moment.uniform(0.6, 1.8))
+        killed += kill_a_trial(driver.pid)
+    finish(driver)
+    record = read_study(tmp_path / "study")
+    assert killed >= 3
+    assert len(record.trials) == 36 and set(record.verdicts) <= {"completed", "pruned"}, record.verdicts
+    assert all((trial.folder / "weights" / "best.pt").exists() for trial in record.trials)
+    for trial in record.trials:
+        assert [row["epoch"] for row in trial.epochs] == list(range(1, len(trial.epochs) + 1))
 
 
 def kill_a_trial(driver: int) -> bool:
