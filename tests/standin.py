@@ -26,6 +26,7 @@ from yolotune.rungs import Cut
 from yolotune.schedule import Asha
 from yolotune.signals import GAINS, Standing
 from yolotune.space import Point
+from yolotune.training import Training
 from yolotune.trial import Trial
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class StandInTrainer:
             log.write(f"finish {trained}\n")
         checkpoint.close(self._weights, trained, keep_last=self._job.keep_last)
 
+    def close(self) -> None: ...
+
     def effective(self) -> dict[str, Any]:
         return {}
 
@@ -92,14 +95,20 @@ class StandInTrainer:
         return {"epoch": self._epoch, **scores, **losses, "seconds": 0.02}
 
 
-class StandIn(Trial):
-    """`trial.Trial` with a stand-in for the trainer."""
+class StandInTraining(Training):
+    """`training.Training` with a stand-in for the trainer."""
 
     def log(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> StandInTrainer:
         return StandInTrainer(self._job, self._point, self._folder, on_epoch, resume)
+
+
+class StandIn(Trial):
+    """`trial.Trial` with stand-ins for trainings."""
+
+    training = StandInTraining
 
 
 class JudgedAsha(Asha):

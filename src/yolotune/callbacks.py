@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class RecordKeeper(Callback):
         stop: Stop,
         recorded: Sequence[TrialRecord] = (),
         restarts: Restarts | None = None,
+        no_more: Callable[[], bool] = lambda: True,
     ) -> None:
         """Takes what it writes to and whom it tells.
 
@@ -81,8 +82,10 @@ class RecordKeeper(Callback):
             stop: Set when the first trials all fail alike.
             recorded: Trials of before.
             restarts: Counts dead processes, for the searcher; None if no trial is started again.
+            no_more: Whether no trial is to come any more.
         """
         self._restarts = restarts or Restarts(0)
+        self._no_more = no_more
         self._record = record
         self._plan = plan
         self._endings = endings
@@ -91,6 +94,7 @@ class RecordKeeper(Callback):
         self._stop = stop
         self._started: set[int] = set()
         self._paused: set[int] = set()
+        self._ending: set[int] = set()  # have a verdict, and say in `ended.yaml` when they have ended in good order
         self._effective: dict[int, dict[str, Any]] = {}
         self._processes: dict[int, tuple[str, int]] = {}
         self._failures: list[str] | None = []
@@ -135,6 +139,7 @@ class RecordKeeper(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number = int(trial.config["number"])
         self._stop.leaves(number)
+        self._ending.add(number)
         ending = ending_of(self._endings.get(number), trial.last_result, error=False)
         self._end(number, ending, self._restarts.of(number))
         if ending.verdict is Verdict.INTERRUPTED and not self._stop.is_set():  # by itself: its disk is full
@@ -144,7 +149,7 @@ class RecordKeeper(Callback):
         """Errors of a training come as verdicts; this one is a process that died once too often, or never began."""
         number = int(trial.config["number"])
         self._stop.leaves(number)
-        self._endings.pop(number, None)  # it will never say that it has left, so nobody is to wait for that
+        self._endings.pop(number, None)  # of before it died
         if self._restarts.again(number):
             return
         deaths = self._restarts.of(number)
@@ -205,13 +210,13 @@ class RecordKeeper(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Waits for the last trials: Ray gives those that end together with the study only ten seconds."""
-        if all(trial.is_finished() for trial in reversed(trials)):  # the running ones are the last
-            self._wait_for_stopped_trials()
+        if self._no_more() and all(trial.is_finished() for trial in reversed(trials)):  # the running ones are the last
+            self._wait_for_the_last()
 
-    def _wait_for_stopped_trials(self) -> None:
-        """Waits until every trial that a rule stopped has left its training and says so, or has died in doing so."""
+    def _wait_for_the_last(self) -> None:
+        """Waits until every trial has ended in good order and says so, or has died in doing so."""
         deadline = time.monotonic() + LAST_TRIALS_S
-        for number in self._endings:
+        for number in self._ending:
             marker = trial_folder(self._record.folder, number) / "ended.yaml"
             while not marker.exists() and not self._is_dead(number) and time.monotonic() < deadline:
                 time.sleep(0.05)

@@ -139,6 +139,7 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
         device="0" if plan.resources.gpu_share else "cpu",
         threads=plan.resources.threads,
         workers=plan.resources.workers,
+        ahead=plan.resources.ahead,
         keep_last=plan.keep_last,
     )
 
@@ -231,7 +232,17 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
     trainable = tune.with_parameters(
         stand_in or Trial, job=work.job, tracking=work.tracking, study_folder=record.folder
     )
-    keeper = RecordKeeper(record, work.plan, endings, work.listener, work.study_run, work.stop, work.recorded, restarts)
+    keeper = RecordKeeper(
+        record,
+        work.plan,
+        endings,
+        work.listener,
+        work.study_run,
+        work.stop,
+        work.recorded,
+        restarts,
+        lambda: searcher.finished,
+    )
     with (
         _ray(resources, address_of(study.address)),
         _signals(work.stop, work.listener),

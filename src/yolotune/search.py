@@ -113,6 +113,7 @@ class OptunaSearcher(Searcher):
         self._unfinished: deque[_Asked] = deque()
         self._tried: set[frozenset[tuple[str, Any]]] = set()
         self._next = 0
+        self.finished = False  # whether Ray was told that no trial is to come
         for trial in recorded:
             self._remember(trial)
         self._left = study.num_samples - sum(not trial.unfinished for trial in recorded)
@@ -139,7 +140,7 @@ class OptunaSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns the next config, None for none now, or `FINISHED` when there is none to come."""
         if self._stop is not None and self._stop.is_set():
-            return str(Searcher.FINISHED)
+            return self._finish()
         turn = self._turns.turn() if self._turns and self._left > 0 else None
         if self._left <= 0 or (self._turns and turn is None):
             return self._none_now()
@@ -169,7 +170,11 @@ class OptunaSearcher(Searcher):
 
     def _none_now(self) -> str | None:
         """Returns None, and Ray asks again in a moment, while a trial waits for its turn or may come back."""
-        return None if self._left > 0 or self._trials else str(Searcher.FINISHED)
+        return None if self._left > 0 or self._trials else self._finish()
+
+    def _finish(self) -> str:
+        self.finished = True
+        return str(Searcher.FINISHED)
 
     def _ask_new(self) -> _Asked | None:
         """Returns a trial with a point that was not tried yet: a queued one, else the sampler's; None if all were."""

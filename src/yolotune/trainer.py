@@ -18,10 +18,8 @@ It knows nothing of Ray, so it also trains by itself (benchmarks).
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from ultralytics.data import build_dataloader
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolotune import checkpoint, exact, lean, metrics
+from yolotune import checkpoint, draws, exact, lean, metrics
 from yolotune.dataset import indexed_dataset_class
 from yolotune.job import Job, Order
 from yolotune.lean import TrialValidator
@@ -98,6 +96,9 @@ class TrialTrainer(SegmentationTrainer):
             self.plot_metrics()
         for loader in (self.train_loader, self.test_loader):
             loader.close()
+
+    def close(self) -> None:
+        """Waits for what `train` or `finish` left to others; here, they did it all."""
 
     # --- data ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +190,7 @@ class TrialTrainer(SegmentationTrainer):
         """Returns the scores of the EMA weights on clean training images; the training does not notice it."""
         if self.job.train_subset is None:
             return {}
-        with _random_state_kept():
+        with draws.random_state_kept():
             if self._train_validator is None:
                 batch = self.batch_size * 2  # as for the val split
                 dataset = self.build_dataset(str(self.job.train_subset), mode="val", batch=batch)
@@ -231,6 +232,10 @@ class TrialTrainer(SegmentationTrainer):
         checkpoint.mark(self.wdir, self.epoch + 1)
         return saved
 
+    def read_results_csv(self) -> dict[str, list[float]]:
+        """Returns results.csv by column; without polars, whose threads do not survive a fork (`ahead.py`)."""
+        return lean.columns(self.csv)
+
     def _row(self) -> dict[str, Any]:
         """Returns the epoch report as it is known after validation, without its seconds."""
         return {
@@ -257,8 +262,7 @@ class TrialTrainer(SegmentationTrainer):
 
     def _report(self) -> None:
         """Hands over the epoch report and obeys the answer."""
-        now = time.monotonic()
-        row = {**self._row(), "seconds": round(now - self._epoch_began, 3)}
+        row = {**self._row(), "seconds": round(self._seconds(), 3)}
         last = bool(self.stop)
         if self.ending is not None and self.ending.verdict is Verdict.DIVERGED:
             row[self.job.metric] = float("nan")  # no checkpoint holds these weights, so the epoch has no value
@@ -272,6 +276,10 @@ class TrialTrainer(SegmentationTrainer):
         if self._leaving:
             exact.save(self, self.wdir / checkpoint.STATE)
         self._epoch_began = time.monotonic()  # waiting for the answer is not training
+
+    def _seconds(self) -> float:
+        """Returns how long the epoch that ends now has taken."""
+        return time.monotonic() - self._epoch_began
 
     def _natural_ending(self) -> Ending:
         if self.epoch + 1 >= self.epochs:
@@ -328,18 +336,3 @@ class TrialTrainer(SegmentationTrainer):
     def plot_training_labels(self) -> None:
         with lean.small_curves():
             super().plot_training_labels()
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Gives the training back the random state it had: datasets and validators draw from Python's generator."""
-    python, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy_state)
-        torch.set_rng_state(cpu)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)

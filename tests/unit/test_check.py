@@ -172,7 +172,18 @@ def test_small_images_are_trained_on_one_thread(
 ) -> None:
     cards(count)
     study = Study(data="d", cpus=4, train={} if imgsz is None else {"imgsz": imgsz})
-    assert suited(share_out(study), study, model).threads == wanted
+    share = suited(share_out(study), study, model)
+    assert share.threads == wanted
+    assert share.ahead is (wanted == 1), "the other cores are free"
+
+
+@pytest.mark.parametrize(("cpus", "concurrent", "ahead"), [(2, 1, True), (2, 2, False), (3, 2, False), (4, 2, True)])
+def test_epochs_are_evaluated_on_a_core_that_does_not_train(
+    cards: Any, cpus: int, concurrent: int, ahead: bool
+) -> None:
+    cards(0)
+    study = Study(data="d", cpus=cpus, concurrent=concurrent, train={"imgsz": 96})
+    assert suited(share_out(study), study, "yolo11n-seg.yaml").ahead is ahead
 
 
 def test_a_place_that_is_not_there_yet_is_fine_and_nothing_is_created(tmp_path: Path) -> None:

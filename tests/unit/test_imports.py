@@ -38,11 +38,14 @@ HOUSE = (
     "search",
     "samplers schedule",
     "trial",
+    "training",
     "studyrun",
     "tracking",
     "session",
+    "ahead",
     "trainer",
     "exact lean",
+    "draws",
     "resources",
     "plan",
     "cluster outcome",
@@ -64,7 +67,7 @@ HOUSE = (
     "metrics paired similarity",
     "sessions",
     "yamlio",
-    "shapes",
+    "shapes forks",
     "errors",
 )
 LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in rooms.split()}
@@ -77,7 +80,7 @@ TORCH_INSIDE = {
     "check",
     "weights",
     "environment",
-    "trial",
+    "training",
     "resources",
     "report.predict",
 }
@@ -86,7 +89,7 @@ TORCH_INSIDE = {
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "ray": ({"callbacks", "pausing", "search", "schedule", "trial"}, {"engine", "cluster"}),
     "ultralytics": ({"trainer", "exact", "lean"}, TORCH_INSIDE),
-    "torch": ({"trainer", "exact", "lean"}, TORCH_INSIDE),
+    "torch": ({"trainer", "exact", "lean", "draws"}, TORCH_INSIDE),
     "optuna": ({"search", "samplers", "mirror", "distributions"}, {"report.influence"}),
     "plotly": (set(), {"report.page"}),
     "jinja2": (set(), {"report.page"}),

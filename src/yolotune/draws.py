@@ -1,0 +1,75 @@
+"""The generators of random numbers that a training draws from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_state() -> dict[str, Any]:
+    """Returns the state of every generator that a training draws from, in what `torch.save` writes."""
+    version, numbers, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": (version, torch.tensor(numbers, dtype=torch.int64), gauss),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Puts the generators back into a state of before."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count() > 0:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Gives the training back the random state it had: datasets and validators draw from Python's generator."""
+    before = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(before)
+
+
+def skip(numbers: int) -> None:
+    """Draws so many numbers from Python's generator."""
+    for _ in range(numbers):
+        random.random()
+
+
+def between(before: Mapping[str, Any], after: Mapping[str, Any], most: int) -> int | None:
+    """Returns how many numbers of Python's generator lie between two states.
+
+    Args:
+        before: As `random_state` returned it.
+        after: Later.
+        most: How many are looked for.
+
+    Returns:
+        None if they are not found, or if other generators have drawn, too.
+    """
+    (_, keys, *place), (_, later_keys, *later_place) = before["numpy"], after["numpy"]
+    if not torch.equal(before["torch"], after["torch"]) or not torch.equal(keys, later_keys) or place != later_place:
+        return None
+    with random_state_kept():
+        set_random_state(after)
+        wanted = random.getstate()
+        set_random_state(before)
+        for count in range(most + 1):
+            if random.getstate() == wanted:
+                return count
+            random.random()
+    return None
