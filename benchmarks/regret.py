@@ -1,47 +1,60 @@
 """Regret over budget: how good a point each way of searching delivers for how many epochs, on foretold trainings.
 
-    python benchmarks/regret.py run TABLE OUT.jsonl [--half 0 1 --warm 0 1 --seeds 20 --budget 50 --methods NAME ...]
+    python benchmarks/regret.py run TABLE OUT.jsonl [--half 0 1 --warm 0 1 --slots 1 --seeds 20 --budget 50 ...]
     python benchmarks/regret.py report OUT.jsonl ... [--picture docs/search-budget.png]
 
 Trainings come from `surrogate.Surrogate`, fitted to one half of a table; `replay.py surrogate` prints how well it
 foretells trainings it has not seen. The product's own searcher, ASHA, halving and plateau stopper run on it as in
-`replay.py`, one slot, until the budget is spent. Peers: the guide's stack; `run_ray_tune` (multivariate TPE, ASHA 10
-epochs/3); Ultralytics' `Tuner`, whose own `_mutate` proposes. All search our space, so that only the ways of searching
-differ.
+`replay.py`, on a simulated clock, until the budget is spent. Peers: the guide's stack; `run_ray_tune` (multivariate
+TPE, ASHA 10 epochs/3); Ultralytics' `Tuner`, whose own `_mutate` proposes. All search our space, so that only the ways
+of searching differ.
 
 Delivered is the checkpoint with the best F1 seen. Re-validated F1 is what the surrogate says of it without noise, at
 its epoch; regret is the best that is known of the space minus that. `cold`: Ultralytics' defaults first (but for
-`run_ray_tune`, which has no first point). `warm`: besides them the three best points of the table's other half.
+`run_ray_tune`, which has no first point). `warm`: besides them the three best points of the table's other half. With
+`history` in its name a method begins, instead, with what the product's history proposes after one earlier study on the
+other half: the default, cold, 20 trainings long, with a seed of its own, whose epochs are not counted here.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from curves import Curve, halves, read_table
+from curves import F1, Curve, halves, read_table
 from genetic import Genetic
-from policies import Searches
+from policies import Policy, Searches
 from record_curves import points
 from regret_report import report
 from replay import simulate
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
+from yolotune.history import POINTS, SCHEMA, Found, Remembered, history_file
 from yolotune.points import default_point
+from yolotune.prior import fit
+from yolotune.proposals import propose
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher
+from yolotune.similarity import Task
 from yolotune.space import Point
+from yolotune.study import Study
 
 #: Trainings to the end that a budget is worth, at most.
 BUDGET = 50
 #: Points proposed by the other half of the table, warm.
 WARM = 3
+#: Of the study that the history knows: its length in trainings, and by how much its seed differs.
+EARLIER_BUDGET, EARLIER = 20, 10_000
 #: A small space.
 FEW = ("lr0", "lrf", "momentum", "translate", "scale", "box")
 
@@ -55,12 +68,16 @@ class Method:
         rules: What stops trials.
         defaults: Whether Ultralytics' defaults are tried first.
         few: Whether only `FEW` hyperparameters vary, the others being as in the defaults.
+        batches: Batches with which the defaults are tried again, right after the defaults.
+        history: Whether an earlier study proposes points.
     """
 
     search: str
     rules: Strategy
     defaults: bool = True
     few: bool = False
+    batches: tuple[int, ...] = ()
+    history: bool = False
 
 
 def _rules(name: str) -> Strategy:
@@ -83,6 +100,10 @@ METHODS = {
     "ASHA, GP": Method("gp", OURS),
     "ASHA 0.1/3, GP": Method("gp", _rules("signals: ASHA 0.1/3")),
     "ASHA 1 epoch/3, GP": Method("gp", _rules("signals: ASHA 1 epoch/3")),
+    "ASHA, TPE, defaults with two more batches": Method("tpe", OURS, batches=(8, 32)),
+    "TPE, all in full, history": Method("tpe", RUN_ALL, history=True),
+    "ASHA, TPE, history": Method("tpe", OURS, history=True),
+    "ASHA, GP, history": Method("gp", OURS, history=True),
     "halving, TPE": Method("tpe", HALVING),
     "halving, GP": Method("gp", HALVING),
     "6 hyperparameters: TPE, all in full": Method("tpe", RUN_ALL, few=True),
@@ -118,7 +139,69 @@ class Ground:
         return Ground(surrogate, len(best[0].rows), tuple(curve.point for curve in best), float(known))
 
 
-def run(table: Path, half: int, name: str, warm: bool, seed: int, budget: float) -> dict[str, Any]:
+@cache
+def proposed(table: Path, half: int, seed: int) -> tuple[Point, ...]:
+    """Returns what the history proposes to a study on one half after an earlier study on the other half."""
+    name = "ASHA, TPE"
+    searched = _search(METHODS[name], Ground.of(table, 1 - half), [], seed + EARLIER, 1, EARLIER_BUDGET)
+    trials = searched.policy.trainings
+    found = sorted((t for t in trials if t.number and t.best > trials[0].best), key=lambda t: -t.best)
+    points = [Found(t.number, t.curve.point, {}, t.epoch, t.best) for t in found][:POINTS]
+    task = Task("same", 100, 1.0, (0.1, 0.2, 0.4), 160.0, ("person",), 1, "n", "w", 96, searched.study.epochs, F1)
+    fixed = {"optimizer": "AdamW"}
+    earlier = Remembered("u", "earlier", "", "", task, "max", fixed, len(trials), trials[0].best, tuple(points))
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"XDG_DATA_HOME": folder}):
+        history_file().parent.mkdir()
+        history_file().write_text(json.dumps({"schema": SCHEMA, **dataclasses.asdict(earlier)}) + "\n")
+        default = default_point(_SPACE, 1)[0]
+        sources, _ = propose(searched.study, task, default)
+    return tuple(fit(source, searched.study, default)[0] for source in sources)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A study that was run: its settings, its trials, and each checkpoint that was the best.
+
+    Attributes:
+        study: Settings.
+        policy: Has the trials.
+        trace: Epochs spent, F1 seen, point and its epoch.
+    """
+
+    study: Study
+    policy: Policy
+    trace: list[tuple[int, float, Point, int]]
+
+
+def _search(method: Method, ground: Ground, first: Sequence[Point], seed: int, slots: int, budget: float) -> Searched:
+    """Runs one study until its budget is spent; `first` are points after the defaults."""
+    most = int(budget * ground.epochs)
+    given = {"preset": "none", "space": {name: str(_SPACE[name]) for name in FEW}} if method.few else {}
+    study = method.rules.study(
+        **given, epochs=ground.epochs, num_samples=most, seed=seed, search=method.search.replace("genetic", "random")
+    )
+    default = default_point(_SPACE, 1)[0]
+    wanted = [default] * method.defaults + [{**default, "batch": batch} for batch in method.batches] + list(first)
+    wanted = [{name: point[name] for name in study.domains} for point in wanted]
+    train = ground.surrogate.source(seed)
+    endings = Endings()
+    searcher: Searches = (
+        Genetic(study, wanted, seed) if method.search == "genetic" else OptunaSearcher(study, wanted, endings)
+    )
+    policy = method.rules.policy(study, searcher, endings, lambda point: train({**default, **point}))
+    trace: list[tuple[int, float, Point, int]] = []
+
+    def watch(spent: int, curve: Curve, epoch: int) -> bool:
+        value = curve.rows[epoch - 1][F1]
+        if not trace or value > trace[-1][1]:
+            trace.append((spent, value, curve.point, epoch))
+        return spent < most
+
+    simulate(policy, slots, watch)
+    return Searched(study, policy, trace)
+
+
+def run(table: Path, half: int, name: str, warm: bool, seed: int, budget: float, slots: int = 1) -> dict[str, Any]:
     """Runs one study until its budget is spent.
 
     Returns:
@@ -126,57 +209,38 @@ def run(table: Path, half: int, name: str, warm: bool, seed: int, budget: float)
         for each checkpoint that was the best.
     """
     method, ground = METHODS[name], Ground.of(table, half)
-    most = int(budget * ground.epochs)
-    given = {"preset": "none", "space": {name: str(_SPACE[name]) for name in FEW}} if method.few else {}
-    study = method.rules.study(
-        **given, epochs=ground.epochs, num_samples=most, seed=seed, search=method.search.replace("genetic", "random")
-    )
-    default = default_point(_SPACE, 1)[0]
-    first = [default] * method.defaults + list(ground.warm) * warm
-    first = [{name: point[name] for name in study.domains} for point in first]
-    train = ground.surrogate.source(seed)
-    endings = Endings()
-    searcher: Searches = (
-        Genetic(study, first, seed) if method.search == "genetic" else OptunaSearcher(study, first, endings)
-    )
-    trace: list[tuple[int, float, Point, int]] = []
-    policy = method.rules.policy(study, searcher, endings, lambda point: train({**default, **point}))
-
-    def watch(spent: int, curve: Curve, epoch: int) -> bool:
-        value = curve.rows[epoch - 1]["seg_metrics/F1"]
-        if not trace or value > trace[-1][1]:
-            trace.append((spent, value, curve.point, epoch))
-        return spent < most
-
-    simulate(policy, 1, watch)
+    first = [*(ground.warm if warm else ()), *(proposed(table, half, seed) if method.history else ())]
+    searched = _search(method, ground, first, seed, slots, budget)
+    trace = searched.trace
     quiet = ground.surrogate.quiet([point for _, _, point, _ in trace])
     rows = [
         (spent, round(value, 5), round(float(true[epoch - 1]), 5))
         for (spent, value, _, epoch), true in zip(trace, quiet, strict=True)
     ]
-    about = {"method": name, "half": half, "warm": warm, "seed": seed, "epochs": ground.epochs, "budget": budget}
-    about |= {"known_best": round(ground.best, 5)}
-    return {**about, "trials": len(policy.trainings), "trace": rows}
+    about = {"method": name, "half": half, "warm": warm, "slots": slots, "seed": seed, "epochs": ground.epochs}
+    about |= {"budget": budget, "known_best": round(ground.best, 5)}
+    return {**about, "trials": len(searched.policy.trainings), "trace": rows}
 
 
 def record(options: argparse.Namespace) -> None:
     """Runs all studies that the file does not hold yet, and appends them."""
     done = {_name(row) for row in _rows([options.out])} if options.out.exists() else set()
     jobs = [
-        (options.table, half, name, warm, seed, options.budget)
-        for seed in range(options.seeds)
+        (options.table, half, name, warm, seed, options.budget, slots)
+        for seed in range(options.first_seed, options.first_seed + options.seeds)
         for half in options.half
         for warm in options.warm
+        for slots in options.slots
         for name in options.methods or METHODS
-        if (name, half, bool(warm), seed) not in done
+        if (name, half, bool(warm), slots, seed) not in done
     ]
     with ProcessPoolExecutor(options.processes) as pool, options.out.open("a", encoding="utf-8") as file:
         for row in pool.map(run, *zip(*jobs, strict=True)) if jobs else ():
             print(json.dumps(row), file=file, flush=True)
 
 
-def _name(row: Mapping[str, Any]) -> tuple[str, int, bool, int]:
-    return row["method"], row["half"], row["warm"], row["seed"]
+def _name(row: Mapping[str, Any]) -> tuple[str, int, bool, int, int]:
+    return row["method"], row["half"], row["warm"], row["slots"], row["seed"]
 
 
 def _rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -192,7 +256,9 @@ def main() -> None:
     runs.add_argument("out", type=Path)
     runs.add_argument("--half", type=int, nargs="+", default=[0, 1])
     runs.add_argument("--warm", type=int, nargs="+", default=[0, 1])
+    runs.add_argument("--slots", type=int, nargs="+", default=[1])
     runs.add_argument("--seeds", type=int, default=20)
+    runs.add_argument("--first-seed", type=int, default=0)
     runs.add_argument("--budget", type=float, default=BUDGET, help="in trainings to the end")
     runs.add_argument("--methods", nargs="*", choices=METHODS)
     runs.add_argument("--processes", type=int, default=2)

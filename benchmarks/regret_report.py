@@ -79,11 +79,11 @@ def told(value: float) -> str:
 def report(rows: Rows, picture: Path | None) -> None:
     """Prints the tables of each half and start, and draws the picture."""
     fine = np.arange(1, 501) / 10
-    sides = sorted({(row["half"], row["warm"]) for row in rows})
-    for half, warm in sides:
-        here = [row for row in rows if (row["half"], row["warm"]) == (half, warm)]
+    sides = sorted({(row["half"], row["warm"], row["slots"]) for row in rows})
+    for half, warm, slots in sides:
+        here = [row for row in rows if (row["half"], row["warm"], row["slots"]) == (half, warm, slots)]
         best = max(row["known_best"] for row in here)
-        print(f"\n**Half {half}, {'warm' if warm else 'cold'}**; best level known {best:.3f}\n")
+        print(f"\n**Half {half}, {'warm' if warm else 'cold'}, slots: {slots}**; best level known {best:.3f}\n")
         _regrets(here, best)
         _equal_quality(here, fine)
     if picture:
@@ -142,7 +142,7 @@ def draw(rows: Rows, budgets: np.ndarray, path: Path) -> None:
     for axis, warm in zip(axes, (False, True), strict=True):
         found: dict[str, list[np.ndarray]] = {name: [] for name in SHOWN}
         for row in rows:
-            if bool(row["warm"]) is warm and row["method"] in found:
+            if bool(row["warm"]) is warm and row["slots"] == 1 and row["method"] in found:
                 found[row["method"]].append(curve(row, budgets))
         for place, (name, curves) in enumerate(found.items()):
             style = "-" if name.startswith(("ASHA", "halving")) else "--"

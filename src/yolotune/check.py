@@ -23,7 +23,6 @@ from yolotune.layers import PRESETS
 from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
-from yolotune.proposals import gives_points
 from yolotune.resources import check_storage, existing, forecast, share_out, suited
 from yolotune.similarity import NAMES_KEPT, Task
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
@@ -80,7 +79,7 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
             problems += read[1]
         here = _here(study, dataset, model)
         warm = attempt(lambda: warm_points(study, here, folder)) or warm
-        asked = 1 if study.warm_start is not None or not gives_points(study) else len(points)
+        asked = 1 if study.warm_start is not None or not study.points else len(points)
         points = [*points[:asked], *warm.points, *points[asked:]]
         points = [point for place, point in enumerate(points) if point not in points[:place]]
     if problems or dataset is None or model is None or resources is None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolotune.arguments import ADAM_FAMILY, ultralytics_defaults
 from yolotune.errors import Problem, UserError, did_you_mean
 from yolotune.space import Choice, Domain, Point, RandInt, Space, Uniform, is_number
-from yolotune.yamlio import parse_yaml, read_yaml
+from yolotune.yamlio import read_yaml
 
 if TYPE_CHECKING:
     from yolotune.study import Study
@@ -128,11 +127,6 @@ def read_points(study: Study, nc: int) -> tuple[list[Point], list[Problem]]:
 
 
 def _read_point_file(name: str) -> list[Any]:
-    """Reads a point or a list of points from a file, or from a shipped one of that name."""
-    path = Path(name)
-    shipped = resources.files("yolotune") / "presets" / "points" / name
-    if path.exists() or not shipped.is_file():
-        read = read_yaml(path)
-    else:
-        read = parse_yaml(shipped.read_text(encoding="utf-8"), name)
+    """Reads a point or a list of points from a file."""
+    read = read_yaml(Path(name))
     return read if isinstance(read, list) else [read]

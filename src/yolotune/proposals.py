@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from yolotune.history import Found, Remembered, read_history
-from yolotune.layers import PRESETS, read_preset
 from yolotune.prior import Provenance, Source, fit, told_of
 from yolotune.similarity import NEAR, Task, differences, distance, same_data
 from yolotune.space import Choice, Domain, Point, RandInt, Space, Uniform
@@ -38,18 +37,12 @@ def propose(study: Study, task: Task, default: Point) -> tuple[list[Source], lis
     if sources:
         what = "is" if len(sources) == 1 else "are"
         told = told_of([source.provenance for source in sources])
-        after = "the defaults and the points given" if gives_points(study) else "the defaults"
+        after = "the defaults and the points given" if study.points else "the defaults"
         notes.append(f"history: {told} {what} tried after {after}; off with --no-history")
     elif candidates:
         near = " and ".join(dict.fromkeys(one.provenance.study for one in candidates))
         notes.append(f"history: {near} has nothing to add: points much like the defaults, or of another optimizer")
     return sources, notes
-
-
-def gives_points(study: Study) -> bool:
-    """Whether a user named points of his own, which come before those that nobody asked for; a preset's do not."""
-    preset = read_preset(study.preset) if study.preset in PRESETS else {}
-    return bool(study.points) and study.points != preset.get("points")
 
 
 def _candidates(study: Study, task: Task) -> tuple[list[Source], list[str]]:

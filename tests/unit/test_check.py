@@ -295,7 +295,7 @@ def test_a_right_study_becomes_a_plan(data: Path) -> None:
     plan = check(study)
     assert isinstance(plan.dataset, Dataset) and plan.dataset.images == {"train": 6, "val": 3}
     assert (plan.model, plan.dataset.nc) == (MODEL, 3)
-    assert [point["batch"] for point in plan.points] == [16, 8, 32]
+    assert [point["batch"] for point in plan.points] == [16]
     assert plan.points[0]["lr0"] == 0.001429
     assert not Path("runs").exists()
 

@@ -13,7 +13,7 @@ import pytest
 from curves import KEPT
 from genetic import Genetic
 from record_curves import points
-from regret import METHODS, run
+from regret import METHODS, proposed, run
 from regret_report import curve, interval, times_fewer
 from yolotune.study import Study
 
@@ -89,3 +89,18 @@ def test_each_way_of_searching_spends_its_budget_and_no_more(name: str, warm: bo
     assert all(0 <= value <= 1 for value in true)
     assert row["known_best"] == pytest.approx(0.76, abs=0.15)
     assert run(table, 0, name, warm, 0, 6.0) == row
+
+
+def test_slots_share_a_budget(table: Path) -> None:
+    rows = [run(table, 0, "ASHA, TPE", False, 0, 6.0, slots) for slots in (1, 4)]
+    assert [row["slots"] for row in rows] == [1, 4]
+    assert all(row["trace"][-1][0] <= 6 * EPOCHS for row in rows)
+    assert rows[0]["trace"] != rows[1]["trace"], "four slots learn of a trial later than one"
+
+
+def test_the_history_proposes_what_an_earlier_study_on_the_other_half_found(table: Path) -> None:
+    points = proposed(table, 0, 3)
+    assert 1 <= len(points) <= 3
+    assert all(point["momentum"] > 0.9 for point in points[:1]), "the made trainings want a high momentum"
+    row = run(table, 0, "ASHA, TPE, history", False, 3, 6.0)
+    assert row["trials"] >= 6
