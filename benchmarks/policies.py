@@ -39,7 +39,7 @@ class Training:
     @property
     def best(self) -> float:
         """The best F1 so far: what the trial delivers if it ends now."""
-        return max(row[F1] for row in self.rows)
+        return max((row[F1] for row in self.rows), default=0.0)
 
 
 class Searches(Protocol):
