@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from yolotune import forks
 from yolotune.cluster import Node
 from yolotune.errors import Problem, fail
 from yolotune.plan import Resources
@@ -25,6 +26,9 @@ STATE = 8
 #: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
 #: 192 px (`benchmarks/threads.py`). That larger models behave alike at smaller sizes is assumed.
 THREADED = 5_900_000 * 160**2
+#: The same for a share of two cores where training can run ahead (`ahead.py`): an epoch whose evaluation is done on the
+#: second core takes less time than with two threads up to 224 px, and as much at 256 px.
+THREADED_OF_TWO = 5_900_000 * 256**2
 #: Spare bytes beside the forecast.
 SPARE = 200_000_000
 
@@ -62,9 +66,9 @@ def _share_of_machine(study: Study) -> Resources:
     cpus = study.cpus or len(os.sched_getaffinity(0))
     if gpus > seen:
         raise fail("gpus", f"{gpus:g} wanted, {seen} seen.", "lower --gpus, or check CUDA_VISIBLE_DEVICES.")
-    fits = _fit_on_gpus(gpus, gpus / study.concurrent) if gpus else cpus
-    _require(study, fits, f"{gpus:g} GPUs at {gpus / study.concurrent:.3g} each" if gpus else f"{cpus} CPU cores", gpus)
-    return Resources(gpus, cpus, gpus / study.concurrent, cpus / study.concurrent, visible)
+    fits = _fit_on_gpus(gpus, gpus / study.slots) if gpus else cpus
+    _require(study, fits, f"{gpus:g} GPUs at {gpus / study.slots:.3g} each" if gpus else f"{cpus} CPU cores", gpus)
+    return Resources(gpus, cpus, gpus / study.slots, cpus / study.slots, visible)
 
 
 def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
@@ -81,13 +85,13 @@ def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
     for name, wanted, there in (("gpus", gpus, seen), ("cpus", cpus, cores)):
         if wanted > there:
             raise fail(name, f"{wanted:g} wanted, the cluster has {there:g}.", f"lower --{name}, or add nodes.")
-    gpu_share = gpus / study.concurrent
+    gpu_share = gpus / study.slots
     if study.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
         gpu_share = 1.0 if gpu_share >= 1 else 1 / math.ceil(1 / gpu_share - 1e-9)
-    share = cpus / study.concurrent
+    share = cpus / study.slots
     if study.cpus is None:
-        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.concurrent + 1)}, reverse=True)
-        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.concurrent), share)
+        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.slots + 1)}, reverse=True)
+        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.slots), share)
     have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
     on = f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})"
     _require(study, _fit(nodes, share, gpu_share), on, gpus)
@@ -104,10 +108,10 @@ def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
 
 
 def _require(study: Study, fits: int, on: str, gpus: float) -> None:
-    if study.concurrent > fits:
+    if study.slots > fits:
         other = f"use --concurrent {fits}, or raise" if fits else "lower --concurrent, or change"
         fix = f"{other} {'--gpus' if gpus else '--cpus'}."
-        raise fail("concurrent", f"{study.concurrent} trials at once on {on}: {fits} fit.", fix)
+        raise fail("concurrent", f"{study.slots} trials at once on {on}: {fits} fit.", fix)
 
 
 def _fit_on_gpus(gpus: float, share: float) -> int:
@@ -121,6 +125,8 @@ def _fit_on_gpus(gpus: float, share: float) -> int:
 def suited(resources: Resources, study: Study, model: str) -> Resources:
     """Returns what each trial has, with one thread only where it is a CPU and the images are too small for more.
 
+    The cores that do not train are then free for the evaluation of its epochs (`Resources.ahead`).
+
     Args:
         resources: As `share_out` returned them.
         study: The settings.
@@ -129,7 +135,8 @@ def suited(resources: Resources, study: Study, model: str) -> Resources:
     imgsz = study.fixed.get("imgsz")
     if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
         return resources
-    return replace(resources, one_thread=size_of(model) * imgsz**2 < THREADED)
+    threaded = THREADED_OF_TWO if resources.threads == 2 and forks.available else THREADED
+    return replace(resources, one_thread=size_of(model) * imgsz**2 < threaded)
 
 
 def existing(folder: Path) -> Path:
@@ -171,8 +178,8 @@ def forecast(study: Study, model: str, wandb: str) -> int:
     kept = study.weights_kept
     best = study.num_samples if kept is None else min(study.num_samples, kept + 1)
     copies = study.num_samples * (size + CURVES) if wandb == "offline" else 0
-    resumable = 4 * RESUMABLE * study.concurrent
+    resumable = 4 * RESUMABLE * study.slots
     if study.scheduler == "halving" and study.asha:
-        paused = max(0, min(study.num_samples, study.concurrent * study.asha.batch) - study.concurrent)
+        paused = max(0, min(study.num_samples, study.slots * study.asha.batch) - study.slots)
         resumable += (2 * RESUMABLE + STATE) * paused
     return (best + resumable) * size + study.num_samples * CURVES + copies

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from yolotune import forks
 from yolotune.check import check, check_settings, notes
 from yolotune.cluster import Node
 from yolotune.dataset import Dataset, load_dataset
@@ -158,20 +159,23 @@ def test_a_device_counts_among_the_cards_that_are_seen(cards: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "imgsz", "count", "wanted"),
+    ("model", "imgsz", "cpus", "count", "wanted"),
     [
-        ("yolo11n-seg.yaml", 128, 0, 1),
-        ("yolo11n-seg.yaml", 160, 0, 4),
-        ("yolo11n-seg.yaml", None, 0, 4),
-        ("yolo11s-seg.yaml", 128, 0, 4),
-        ("yolo11n-seg.yaml", 96, 1, 4),
+        ("yolo11n-seg.yaml", 128, 4, 0, 1),
+        ("yolo11n-seg.yaml", 160, 4, 0, 4),
+        ("yolo11n-seg.yaml", None, 4, 0, 4),
+        ("yolo11s-seg.yaml", 128, 4, 0, 4),
+        ("yolo11n-seg.yaml", 96, 4, 1, 4),
+        ("yolo11n-seg.yaml", 224, 2, 0, 1),
+        ("yolo11n-seg.yaml", 256, 2, 0, 2),
     ],
 )
 def test_small_images_are_trained_on_one_thread(
-    cards: Any, model: str, imgsz: int | None, count: int, wanted: int
+    cards: Any, monkeypatch: pytest.MonkeyPatch, model: str, imgsz: int | None, cpus: int, count: int, wanted: int
 ) -> None:
     cards(count)
-    study = Study(data="d", cpus=4, train={} if imgsz is None else {"imgsz": imgsz})
+    monkeypatch.setattr(forks, "available", True)
+    study = Study(data="d", cpus=cpus, train={} if imgsz is None else {"imgsz": imgsz})
     share = suited(share_out(study), study, model)
     assert share.threads == wanted
     assert share.ahead is (wanted == 1), "the other cores are free"

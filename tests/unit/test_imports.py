@@ -31,6 +31,7 @@ HOUSE = (
     "report.charts report.influence report.predict",
     "report.facts",
     "report",
+    "concurrency",
     "check",
     "environment",
     "callbacks",
@@ -82,6 +83,7 @@ TORCH_INSIDE = {
     "environment",
     "training",
     "resources",
+    "concurrency",
     "report.predict",
 }
 
