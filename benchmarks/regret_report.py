@@ -51,14 +51,15 @@ def times_fewer(method: np.ndarray, target: np.ndarray, budgets: np.ndarray) -> 
 
     Args:
         method: Curves, shape (seeds, budgets).
-        target: Curves of what trains everything, likewise; its last budget counts.
+        target: Curves of what trains everything, likewise; the last budget that it has counts.
         budgets: Trainings to the end.
     """
-    goal, means = target[:, -1].mean(), method.mean(axis=0)
-    known = ~np.isnan(means)
+    spent = ~np.isnan(target).any(axis=0)
+    last, goal, means = budgets[spent][-1], target[:, spent][:, -1].mean(), method.mean(axis=0)
+    known = spent & ~np.isnan(means)
     worse = np.flatnonzero(known & (means < goal))
     first = worse[-1] + 1 if len(worse) else 0
-    return float(budgets[-1] / budgets[first]) if first < known.sum() else 0.0
+    return float(last / budgets[first]) if first < known.sum() else 0.0
 
 
 def interval(method: np.ndarray, target: np.ndarray, budgets: np.ndarray) -> tuple[float, float]:

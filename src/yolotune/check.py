@@ -28,7 +28,7 @@ from yolotune.similarity import NAMES_KEPT, Task
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.status import planned_trials
 from yolotune.study import Study
-from yolotune.warmstart import Here, Warm, warm_points
+from yolotune.warmstart import Here, Warm, decided, warm_points
 from yolotune.weights import find_model
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
@@ -86,7 +86,8 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
         points = [point for place, point in enumerate(points) if point not in points[:place]]
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
-    said = [*notes(study, dataset), *warm.notes, *([warning] if warning else [])]
+    study, chosen = decided(study, warm)
+    said = [*notes(study, dataset), *warm.notes, *chosen, *([warning] if warning else [])]
     return Plan(study, dataset, model, points, warm, suited(resources, study, model), wandb, disk, said)
 
 

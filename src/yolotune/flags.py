@@ -60,7 +60,7 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("top", int, "How many points of either, at most. (3)"),
         Flag("objective", str, "Metric that is searched. (metrics/F1(M))"),
         Flag("mode", str, "max or min. (known from the objective)"),
-        Flag("search", str, "tpe, tpe-multivariate, gp, random or grid. (tpe)"),
+        Flag("search", str, "auto, tpe, tpe-multivariate, gp, random or grid. (auto)"),
     ),
     "Early stopping": (
         Flag("scheduler", str, "asha, halving (in batches, trials pause and resume) or none. (by effort)"),

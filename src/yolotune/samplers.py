@@ -41,7 +41,7 @@ def make_sampler(study: Study, number: int, attempt: int = 0) -> BaseSampler:
     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     if study.search == "gp":
         return GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
-    if study.search in ("tpe", "tpe-multivariate"):
+    if study.search in ("auto", "tpe", "tpe-multivariate"):  # what auto is where nobody has decided (`warmstart.py`)
         several = study.search == "tpe-multivariate"
         return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=several)
     return RandomSampler(seed=seed)

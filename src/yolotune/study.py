@@ -66,7 +66,9 @@ class Study(Strict):
         "auto", description="W&B: auto is online where a key is there and the server answers, else offline."
     )
     max_failures: int = Field(2, ge=0, description="Restarts of a trial whose process or node died.")
-    search: Literal["tpe", "tpe-multivariate", "gp", "random", "grid"] = Field("tpe", description="Optuna's sampler.")
+    search: Literal["auto", "tpe", "tpe-multivariate", "gp", "random", "grid"] = Field(
+        "auto", description="Optuna's sampler; auto: gp where earlier studies gave points, otherwise tpe."
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
     points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")

@@ -16,6 +16,10 @@ from yolotune.space import Point, parse_space
 from yolotune.study import Study
 from yolotune.yamlio import read_yaml
 
+#: Points from before with which a Gaussian process finds better ones than TPE; without any it finds worse ones
+#: (docs/search.md). That was measured with up to three.
+ENOUGH_FOR_GP = 2
+
 
 @dataclass(frozen=True)
 class Here:
@@ -82,6 +86,16 @@ def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
             points.append(point)
             provenance.append(source.provenance)
     return Warm(points, provenance, notes)
+
+
+def decided(study: Study, warm: Warm) -> tuple[Study, list[str]]:
+    """Returns a study whose sampler is known, chosen where `search` is auto, and what to say of that."""
+    if study.search != "auto":
+        return study, []
+    known = len(warm.points)
+    chosen = "gp" if known >= ENOUGH_FOR_GP else "tpe"
+    said = [f"search: gp, for {known} points of earlier studies are known; without them it would be tpe"]
+    return study.model_copy(update={"search": chosen}), said if chosen == "gp" else []
 
 
 def _recorded(study: Study, folder: Path, here: Here) -> tuple[list[Source], list[str]]:

@@ -44,6 +44,7 @@ def test_a_study_begins_with_what_earlier_ones_found(shapes: Path, tmp_path: Pat
     second, said = study("second", data=others)
     assert "of first (other data, trial" in said and "tried after the defaults; off with --no-history" in said
     provenance = second.settings["warm_from"]
+    assert "search: gp, for 2 points of earlier studies are known" in said and second.settings["search"] == "gp"
     given = [first.trials[one["trial"]].point for one in provenance]
     assert given == good
     assert [trial.point for trial in second.trials][1 : 1 + len(given)] == given
@@ -60,6 +61,7 @@ def test_a_study_begins_with_what_earlier_ones_found(shapes: Path, tmp_path: Pat
     third, said = study("third", "--no-history")
     assert "history" not in said.lower()
     assert third.settings["warm_from"] == [] and third.settings["warm_points"] == []
+    assert third.settings["search"] == "tpe"
     assert not [trial for trial in third.trials if trial.point in good]
     assert "The search did not begin from nothing" not in (third.folder / "report.html").read_text()
     assert history_file().read_bytes() == before, "--no-history leaves no trace either"

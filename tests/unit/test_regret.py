@@ -33,6 +33,8 @@ def test_equal_quality_counts_from_where_it_lasts() -> None:
     assert times_fewer(np.array([[0.1, 0.3, 0.2, 0.3]]), full, BUDGETS) == 1, "0.2 at a budget of 5 is worse again"
     assert times_fewer(np.array([[0.1, 0.2, 0.2, 0.2]]), full, BUDGETS) == 0
     assert times_fewer(np.array([[0.1, 0.3, np.nan, np.nan]]), full, BUDGETS) == 5
+    shorter = np.array([[0.1, 0.1, 0.2, np.nan]])
+    assert times_fewer(np.array([[0.1, 0.2, 0.2, 0.1]]), shorter, BUDGETS) == 2.5, "that had a budget of 5"
 
 
 def test_the_interval_is_over_seeds() -> None:

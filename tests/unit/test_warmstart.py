@@ -16,7 +16,7 @@ from yolotune.recorder import Record
 from yolotune.shapes import make_shapes
 from yolotune.space import Point
 from yolotune.study import Study, load_study
-from yolotune.warmstart import Here, Warm, warm_points
+from yolotune.warmstart import Here, Warm, decided, warm_points
 
 HERE = Here(nc=3, fingerprint="fish", model="yolo11n-seg.pt")
 SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}
@@ -61,6 +61,18 @@ def test_the_best_points_come_best_first_and_none_twice(tmp_path: Path) -> None:
     assert len(notes) == 1 and "trials 3 (0.6000), 1 (0.5000), 0 (0.2000)" in notes[0]
     assert [p["lr0"] for p in warm_points(study(tmp_path / "old", top=1), HERE).points] == [0.004]
     assert warm_points(study(None), HERE) == Warm([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("search", "known", "wanted"), [("auto", 0, "tpe"), ("auto", 1, "tpe"), ("auto", 2, "gp"), ("tpe", 3, "tpe")]
+)
+def test_a_gaussian_process_searches_where_good_points_are_known(
+    tmp_path: Path, search: str, known: int, wanted: str
+) -> None:
+    begun = study(earlier(tmp_path, FOUR) if known else None, search=search, top=max(known, 1))
+    chosen, said = decided(begun, warm_points(begun, HERE))
+    assert chosen == begun.model_copy(update={"search": wanted})
+    assert bool(said) is (search == "auto" and wanted == "gp")
 
 
 def test_the_lowest_loss_is_the_best(tmp_path: Path) -> None:
