@@ -7,10 +7,9 @@ RUN = .venv/bin
 demo: .venv/installed
 	$(RUN)/yolotune demo
 
-# Two files at a time: much of a test is waiting for processes to start and end. In the order of their names, so that the
-# short unit tests come last, and not one long file alone.
+# Two files at a time: much of a test is waiting for processes to start and end.
 test: .venv/installed
-	$(RUN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 # Faults that take minutes to wait out.
 test-faults: .venv/installed
