@@ -1,7 +1,7 @@
 """Regret over budget: how good a point each way of searching delivers for how many epochs, on foretold trainings.
 
     python benchmarks/regret.py run TABLE OUT.jsonl [--half 0 1 --warm 0 1 --slots 1 --seeds 20 --budget 50 ...]
-    python benchmarks/regret.py report OUT.jsonl ... [--picture docs/search-budget.png]
+    python benchmarks/regret.py report OUT.jsonl ... [--picture docs/search-budget.png] [--against METHOD]
 
 Trainings come from `surrogate.Surrogate`, fitted to one half of a table; `replay.py surrogate` prints how well it
 foretells trainings it has not seen. The product's own searcher, ASHA, halving and plateau stopper run on it as in
@@ -35,7 +35,7 @@ from curves import F1, Curve, halves, read_table
 from genetic import Genetic
 from policies import Policy, Searches
 from record_curves import points
-from regret_report import report
+from regret_report import paired, report
 from replay import simulate
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
@@ -239,6 +239,14 @@ def record(options: argparse.Namespace) -> None:
             print(json.dumps(row), file=file, flush=True)
 
 
+def _tell(options: argparse.Namespace) -> None:
+    rows = list(_rows(options.files))
+    if options.against:
+        paired(rows, options.against)
+    else:
+        report(rows, options.picture)
+
+
 def _name(row: Mapping[str, Any]) -> tuple[str, int, bool, int, int]:
     return row["method"], row["half"], row["warm"], row["slots"], row["seed"]
 
@@ -266,7 +274,8 @@ def main() -> None:
     reports = commands.add_parser("report")
     reports.add_argument("files", type=Path, nargs="+")
     reports.add_argument("--picture", type=Path)
-    reports.set_defaults(do=lambda options: report(list(_rows(options.files)), options.picture))
+    reports.add_argument("--against", choices=METHODS, help="paired tests of all others against this one instead")
+    reports.set_defaults(do=_tell)
     options = parser.parse_args()
     options.do(options)
 

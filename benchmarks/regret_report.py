@@ -116,6 +116,35 @@ def _tested(curves: Mapping[int, np.ndarray], others: Mapping[int, np.ndarray]) 
     return f"{gain.mean():+.4f} ({stats.ttest_1samp(gain, 0).pvalue:.3f})"
 
 
+def paired(rows: Rows, other: str) -> None:
+    """Prints the mean differences in F1 of each method to another one with the p of a paired t test, half by half."""
+    budgets = np.array([budget for budget in BUDGETS if budget <= max(row["budget"] for row in rows)])
+    print(f"\n| - {other} | halves | pairs |" + "".join(f" {budget:g} |" for budget in budgets))
+    print("|---|---|---:|" + "---:|" * len(budgets))
+    sides = sorted({(row["warm"], row["slots"]) for row in rows})
+    for warm, slots in sides:
+        here = [row for row in rows if (row["warm"], row["slots"]) == (warm, slots)]
+        by_half = {half: gathered([row for row in here if row["half"] == half], budgets) for half in (0, 1)}
+        for name in dict.fromkeys(row["method"] for row in here if row["method"] != other):
+            for halves in ((0,), (1,), (0, 1)):
+                cells = _differences([by_half[half] for half in halves], name, other)
+                side = f"{name}, {'warm' if warm else 'cold'}, slots: {slots}"
+                print(f"| {side} | {' and '.join(map(str, halves))} | {' | '.join(cells)} |")
+
+
+def _differences(parts: Sequence[Mapping[str, Mapping[int, np.ndarray]]], name: str, other: str) -> list[str]:
+    """Returns the number of pairs, and at each budget the mean difference with its p, of all parts together."""
+    gains = [
+        part[name][seed] - part[other][seed]
+        for part in parts
+        for seed in sorted(part.get(name, {}).keys() & part.get(other, {}).keys())
+    ]
+    if len(gains) < 2:
+        return [str(len(gains))]
+    tested = [(gain.mean(), stats.ttest_1samp(gain, 0).pvalue if gain.any() else 1.0) for gain in np.array(gains).T]
+    return [str(len(gains)), *(f"{mean:+.4f} ({p:.3f})" for mean, p in tested)]
+
+
 def _equal_quality(rows: Rows, budgets: np.ndarray) -> None:
     found = gathered(rows, budgets)
     targets = [name for name in TARGETS if name in found]

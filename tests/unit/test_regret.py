@@ -14,7 +14,7 @@ from curves import KEPT
 from genetic import Genetic
 from record_curves import points
 from regret import METHODS, proposed, run
-from regret_report import curve, interval, times_fewer
+from regret_report import curve, interval, paired, times_fewer
 from yolotune.study import Study
 
 BUDGETS = np.array([1.0, 2.0, 5.0, 10.0])
@@ -35,6 +35,20 @@ def test_equal_quality_counts_from_where_it_lasts() -> None:
     assert times_fewer(np.array([[0.1, 0.3, np.nan, np.nan]]), full, BUDGETS) == 5
     shorter = np.array([[0.1, 0.1, 0.2, np.nan]])
     assert times_fewer(np.array([[0.1, 0.2, 0.2, 0.1]]), shorter, BUDGETS) == 2.5, "that had a budget of 5"
+
+
+def test_methods_are_compared_seed_by_seed_in_each_half_and_in_both(capsys: pytest.CaptureFixture[str]) -> None:
+    about = {"epochs": 6, "budget": 2.5, "warm": False, "slots": 1}
+    rows = [
+        {**about, "method": name, "half": half, "seed": seed, "trace": [[6, 0.1, 0.2 + gain + seed / 100 + half / 10]]}
+        for name, gains in {"a": (0.02, 0.04), "b": (0.0, 0.0)}.items()
+        for half in (0, 1)
+        for seed, gain in enumerate(gains)
+    ]
+    paired(rows, "b")
+    said = capsys.readouterr().out
+    assert "| a, cold, slots: 1 | 0 | 2 | +0.0300 (0.205) |" in said
+    assert "| a, cold, slots: 1 | 0 and 1 | 4 | +0.0300 (0.014) |" in said
 
 
 def test_the_interval_is_over_seeds() -> None:
