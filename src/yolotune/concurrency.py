@@ -10,11 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,8 @@ from yolotune.space import Choice, Point
 
 #: Batches of an epoch that is only measured, and epochs; the first one warms up.
 BATCHES, EPOCHS = 12, 4
+#: Images of a batch where Ultralytics chooses it: its own default.
+BATCH = 16
 #: What twice as many trainings at once have to win.
 GAIN = 1.1
 #: Share of a card's memory, and of the machine's, that trainings may fill.
@@ -67,13 +72,18 @@ def settled(plan: Plan, listener: Listener) -> Plan:
 
     Raises:
         UserError: Not even one training at a time went well.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; no training is left.
     """
     if plan.study.concurrent != "auto":
         return plan
     listener.note("Measuring how many trials to train at a time; --concurrent 1 would begin at once.")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="yolotune-measure-") as place:
-        found = _measure(plan, Path(place))
+    with _terminated_as_by_ctrl_c(), tempfile.TemporaryDirectory(prefix="yolotune-measure-") as place:
+        try:
+            found = _measure(plan, Path(place))
+        except KeyboardInterrupt:
+            listener.note("Interrupted while measuring; nothing was begun.")
+            raise
     best = chosen(found)
     rates = ", ".join(f"{one.at_once}: {one.rate:.0f}" for one in found)
     note = f"concurrent: auto chose {best}; images a second by trials at a time: {rates}"
@@ -82,6 +92,19 @@ def settled(plan: Plan, listener: Listener) -> Plan:
     share = _share(plan, best)
     disk = forecast(study, plan.model, plan.wandb)
     return replace(plan, study=study, resources=share, disk=disk, notes=[*plan.notes, note])
+
+
+@contextmanager
+def _terminated_as_by_ctrl_c() -> Iterator[None]:
+    """Lets SIGTERM, too, end what was started; outside the main thread nothing can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def chosen(found: list[Measured]) -> int:
@@ -129,7 +152,8 @@ def _train_at_once(plan: Plan, share: Resources, at_once: int, folder: Path) -> 
     """Trains in so many processes at once; None where one of them failed."""
     point = _largest(plan)
     place = folder / str(at_once)
-    dataset = _part(plan.dataset, BATCHES * int(point.get("batch", plan.study.fixed.get("batch", 16))), place)
+    batch = point.get("batch", plan.study.fixed.get("batch"))
+    dataset = _part(plan.dataset, BATCHES * (batch if isinstance(batch, int) and batch > 0 else BATCH), place)
     job = Job(
         model=plan.model,
         data=write_resolved(dataset, place),
@@ -174,7 +198,7 @@ def _largest(plan: Plan) -> Point:
     point = dict(plan.points[0])
     domain = plan.study.domains.get("batch")
     if isinstance(domain, Choice):
-        point["batch"] = max(option for option in domain.options if isinstance(option, int))
+        point["batch"] = max((option for option in domain.options if isinstance(option, int)), default=point["batch"])
     return point
 
 

@@ -62,7 +62,7 @@ def run(
         trainable: A stand-in for `trial.Trial`, to try the engine out without training.
 
     Raises:
-        UserError: Another process works on this study.
+        UserError: Another process works on this study, or how many trials to train at a time cannot be measured.
         StudyFailed: No trial has a value, every trial fails for the same reason, or Ray broke.
         KeyboardInterrupt: Ctrl-C or SIGTERM; running trials left after their epoch, and the study can be resumed.
     """

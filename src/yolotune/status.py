@@ -96,7 +96,6 @@ class Summary:
         seconds_left: Of the whole study, roughly, by the forecast until a trial has ended; None before the first epoch.
         expected: Epochs of the whole study, by its forecast; None where there is none.
         ceiling: Its budget in epochs.
-        seconds_left: Of the whole study, roughly; None while no trial has ended.
         paused: Trials that wait at a rung, or for a slot after it, by number.
         rungs: What they wait for, by batch.
     """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
-from processes import finish, start, write_study
+from processes import finish, start, wait_for, write_study
 from yolotune import concurrency
 from yolotune.check import check
 from yolotune.concurrency import Measured, chosen, most, settled
@@ -60,6 +63,19 @@ def test_a_training_that_fails_is_told_of_before_the_study_begins(
     with pytest.raises(UserError, match="concurrent: a first training failed: KeyError"):
         settled(check(study), Listener())
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_measurement_leaves_nothing(shapes: Path, tmp_path: Path, number: signal.Signals) -> None:
+    places = tmp_path / "temporary"
+    places.mkdir()
+    wanted = write_study(tmp_path, shapes, concurrent="auto", wandb="disabled")
+    driver = start(tmp_path, "run", wanted, TMPDIR=places)
+    probes = wait_for(psutil.Process(driver.pid).children)
+    os.kill(driver.pid, number)
+    assert "Interrupted while measuring; nothing was begun." in finish(driver, 130)
+    assert not psutil.wait_procs(probes, timeout=20)[1]
+    assert not (tmp_path / "study").exists() and not list(places.glob("yolotune-measure-*"))
 
 
 def test_a_study_measures_chooses_says_so_and_keeps_to_it(shapes: Path, tmp_path: Path) -> None:
