@@ -120,7 +120,7 @@ def _measure(plan: Plan, folder: Path) -> list[Measured]:
     """Measures rising numbers of trainings until they do not fit, or are not faster any more."""
     found: list[Measured] = []
     at_once = 1
-    while at_once <= most(plan.resources):
+    while at_once <= min(most(plan.resources), plan.study.num_samples):
         share = _share(plan, at_once)
         per_card = at_once / max(1, round(share.gpus)) if share.gpus else at_once
         if found and per_card * found[0].memory > FILLED * found[0].room:
