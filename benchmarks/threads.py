@@ -2,8 +2,8 @@
 
     python benchmarks/threads.py [--imgsz 96] [--epochs 5] [--rounds 2] [--beside 2]
 
-Trains YOLO11n-seg on the demo's shapes in a fresh process each, with one thread, with one that runs ahead of its
-evaluation (`ahead.py`), and with as many as cores, the latter with several `GOMP_SPINCOUNT`; prints the median wall and
+Trains YOLO11n-seg on the demo's shapes in a fresh process each, with one thread
+and with as many as cores, the latter with several `GOMP_SPINCOUNT`; prints the median wall and
 CPU seconds of an epoch, the first and the last left out. With `--beside`, so many busy processes of low priority (nice
 15) run at the same time.
 """
@@ -30,12 +30,11 @@ WAITS: dict[str, dict[str, str]] = {
 }
 
 
-def train_here(threads: int, imgsz: int, epochs: int, ahead: bool) -> list[float]:
+def train_here(threads: int, imgsz: int, epochs: int) -> list[float]:
     """Returns the median wall and CPU seconds of an epoch of a training in this process."""
     from yolotune.job import Job, Order, isolate
 
     isolate()
-    from yolotune.ahead import AheadTrainer
     from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
     from yolotune.demo import demo_study
     from yolotune.trainer import TrialTrainer
@@ -61,28 +60,27 @@ def train_here(threads: int, imgsz: int, epochs: int, ahead: bool) -> list[float
             train_subset=write_train_subset(dataset, folder),
             threads=threads,
         )
-        kind = AheadTrainer if ahead else TrialTrainer
-        kind(job, {"lr0": 0.001, "batch": 16}, folder / "trial", told).train()
+        TrialTrainer(job, {"lr0": 0.001, "batch": 16}, folder / "trial", told).train()
     return [statistics.median(one) for one in zip(*spent[1:-1], strict=True)]
 
 
 def cpu() -> float:
-    """Returns the CPU seconds of this process and of its copies that have ended."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    """Returns the CPU seconds of this process."""
+    return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 
 
 def compare(imgsz: int, epochs: int, rounds: int) -> None:
     """Prints a row for each number of threads and way of waiting, in turn."""
     cores = len(os.sched_getaffinity(0))
-    cases = [(1, "passive", False), (1, "passive", True), *((cores, wait, False) for wait in WAITS)]
-    print("| threads | ahead | wait | wall, s | CPU, s |\n|---:|---|---|---:|---:|")
-    for threads, wait, ahead in cases * rounds:
-        given = ["--threads", str(threads), "--imgsz", str(imgsz), "--epochs", str(epochs), *["--ahead"] * ahead]
+    cases = [(1, "passive"), *((cores, wait) for wait in WAITS)]
+    print("| threads | wait | wall, s | CPU, s |\n|---:|---|---:|---:|")
+    for threads, wait in cases * rounds:
+        given = ["--threads", str(threads), "--imgsz", str(imgsz), "--epochs", str(epochs)]
         environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **WAITS[wait]}
         command = [sys.executable, __file__, *given]
         said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
         wall, cpu = json.loads(said.splitlines()[-1].removeprefix("seconds "))
-        print(f"| {threads} | {'yes' if ahead else ''} | {wait} | {wall:.2f} | {cpu:.2f} |", flush=True)
+        print(f"| {threads} | {wait} | {wall:.2f} | {cpu:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -92,10 +90,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--threads", type=int, help="used by the script itself: train here")
-    parser.add_argument("--ahead", action="store_true", help="likewise")
     options = parser.parse_args()
     if options.threads:
-        found = train_here(options.threads, options.imgsz, options.epochs, options.ahead)
+        found = train_here(options.threads, options.imgsz, options.epochs)
         return print("seconds", json.dumps(found))
     busy = ["nice", "-n", "15", sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(busy) for _ in range(options.beside)]

@@ -166,7 +166,6 @@ def _train_at_once(plan: Plan, share: Resources, at_once: int, folder: Path) -> 
         device="0" if share.gpus else "cpu",
         threads=share.threads,
         workers=share.workers,
-        ahead=share.ahead,
     )
     cards = _cards(share)
     processes = []
@@ -241,7 +240,6 @@ def train(request: Path) -> None:
     isolate()
     import torch
 
-    from yolotune import ahead
     from yolotune.trainer import TrialTrainer
 
     asked = json.loads(request.read_text())
@@ -251,8 +249,7 @@ def train(request: Path) -> None:
         ended.append(time.monotonic())
         return Order.LEAVE if len(ended) == EPOCHS or os.getppid() != asker else Order.GO  # whoever asked is gone
 
-    kind = ahead.AheadTrainer if ahead.possible(job) else TrialTrainer
-    kind(job, asked["point"], Path(asked["folder"]), told).train()
+    TrialTrainer(job, asked["point"], Path(asked["folder"]), told).train()
     if job.device == "cpu":
         memory, room = psutil.Process().memory_info().rss, psutil.virtual_memory().total
     else:

@@ -42,34 +42,3 @@ def random_state_kept() -> Iterator[None]:
         yield
     finally:
         set_random_state(before)
-
-
-def skip(numbers: int) -> None:
-    """Draws so many numbers from Python's generator."""
-    for _ in range(numbers):
-        random.random()
-
-
-def between(before: Mapping[str, Any], after: Mapping[str, Any], most: int) -> int | None:
-    """Returns how many numbers of Python's generator lie between two states.
-
-    Args:
-        before: As `random_state` returned it.
-        after: Later.
-        most: How many are looked for.
-
-    Returns:
-        None if they are not found, or if other generators have drawn, too.
-    """
-    (_, keys, *place), (_, later_keys, *later_place) = before["numpy"], after["numpy"]
-    if not torch.equal(before["torch"], after["torch"]) or not torch.equal(keys, later_keys) or place != later_place:
-        return None
-    with random_state_kept():
-        set_random_state(after)
-        wanted = random.getstate()
-        set_random_state(before)
-        for count in range(most + 1):
-            if random.getstate() == wanted:
-                return count
-            random.random()
-    return None

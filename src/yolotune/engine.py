@@ -141,7 +141,6 @@ def _prepare_job(plan: Plan, folder: Path) -> Job:
         device="0" if plan.resources.gpu_share else "cpu",
         threads=plan.resources.threads,
         workers=plan.resources.workers,
-        ahead=plan.resources.ahead,
         keep_last=plan.keep_last,
     )
 

@@ -45,7 +45,6 @@ class Job:
         device: `cpu` or a CUDA index as the trial's process sees it.
         threads: CPU threads of one trial.
         workers: Data loader processes of one trial; Ultralytics uses none on a CPU.
-        ahead: Whether a core is to spare, on which an epoch is evaluated while the next one trains (`ahead.py`).
         keep_last: Whether last.pt stays beside best.pt when the training has ended.
     """
 
@@ -60,7 +59,6 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     workers: int = 0
-    ahead: bool = False
     keep_last: bool = False
 
     def arguments(self, point: Point, folder: Path) -> dict[str, Any]:

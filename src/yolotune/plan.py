@@ -40,11 +40,6 @@ class Resources:
         return 1 if self.one_thread else max(1, int(self.cpu_share))
 
     @property
-    def ahead(self) -> bool:
-        """Whether a training leaves a core of its share free, on which its epochs can be evaluated."""
-        return not self.gpu_share and self.cpu_share >= self.threads + 1
-
-    @property
     def workers(self) -> int:
         """Data loader processes of one trial: its cores less the one that trains; Ultralytics' 8 at most."""
         return min(8, max(0, self.threads - 1)) if self.gpu_share else 0

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yolotune import forks
 from yolotune.cluster import Node
 from yolotune.errors import Problem, fail
 from yolotune.plan import Resources
@@ -26,9 +25,6 @@ STATE = 8
 #: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
 #: 192 px (`benchmarks/threads.py`). That larger models behave alike at smaller sizes is assumed.
 THREADED = 5_900_000 * 160**2
-#: The same for a share of two cores where training can run ahead (`ahead.py`): an epoch whose evaluation is done on the
-#: second core takes less time than with two threads up to 224 px, and as much at 256 px.
-THREADED_OF_TWO = 5_900_000 * 256**2
 #: Spare bytes beside the forecast.
 SPARE = 200_000_000
 
@@ -125,8 +121,6 @@ def _fit_on_gpus(gpus: float, share: float) -> int:
 def suited(resources: Resources, study: Study, model: str) -> Resources:
     """Returns what each trial has, with one thread only where it is a CPU and the images are too small for more.
 
-    The cores that do not train are then free for the evaluation of its epochs (`Resources.ahead`).
-
     Args:
         resources: As `share_out` returned them.
         study: The settings.
@@ -135,8 +129,7 @@ def suited(resources: Resources, study: Study, model: str) -> Resources:
     imgsz = study.fixed.get("imgsz")
     if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
         return resources
-    threaded = THREADED_OF_TWO if resources.threads == 2 and forks.available else THREADED
-    return replace(resources, one_thread=size_of(model) * imgsz**2 < threaded)
+    return replace(resources, one_thread=size_of(model) * imgsz**2 < THREADED)
 
 
 def existing(folder: Path) -> Path:

@@ -233,7 +233,7 @@ class TrialTrainer(SegmentationTrainer):
         return saved
 
     def read_results_csv(self) -> dict[str, list[float]]:
-        """Returns results.csv by column; without polars, whose threads do not survive a fork (`ahead.py`)."""
+        """Returns results.csv by column; without polars, which every process would load for it."""
         return lean.columns(self.csv)
 
     def _row(self) -> dict[str, Any]:

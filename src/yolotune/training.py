@@ -1,8 +1,7 @@
 """One training of a trial in a thread: a handshake per epoch, its W&B run, and its end in good order.
 
 A training has left when nothing more is to be trained and its slot is free. What remains is to evaluate best.pt, to
-draw the curves, to close the W&B run and to write `ended.yaml`; where copies do the first two (`ahead.py`), all this
-overlaps with the next trial.
+draw the curves, to close the W&B run and to write `ended.yaml`.
 """
 
 from __future__ import annotations
@@ -10,18 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import queue
-import signal
 import threading
 import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from yolotune import checkpoint
-from yolotune.forks import CopyKilled
 from yolotune.job import Job, Order, isolate
 from yolotune.metrics import best_epoch
 from yolotune.record import PAUSED, SCHEMA, Ending, Verdict, read_ending, read_rows, trial_folder
@@ -36,8 +32,6 @@ if TYPE_CHECKING:
 VERDICT_S = 30.0
 #: Seconds between two looks for a verdict while a training waits for its answer; mostly that comes much sooner.
 LOOK_S = 0.2
-#: In the folder of a trial whose training lost a copy of itself: from then on it makes none.
-ALONE = "alone"
 
 
 class Trainer(Protocol):
@@ -159,8 +153,6 @@ class Training:
             isolate()
             with self.log():
                 ending, trainer = self._train()
-        except CopyKilled as error:
-            self._die(error)
         except Exception as error:  # whatever it is, the study goes on and the record says what it was
             ending = _failure(error)
             self._note()
@@ -184,11 +176,9 @@ class Training:
 
     def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> Trainer:
         """Returns what trains this trial's point, from the beginning or from a last.pt."""
-        from yolotune import ahead, trainer
+        from yolotune.trainer import TrialTrainer
 
-        alone = (self._folder / ALONE).exists() or not ahead.possible(self._job)
-        kind = trainer.TrialTrainer if alone else ahead.AheadTrainer
-        return kind(self._job, self._point, self._folder, on_epoch, resume)
+        return TrialTrainer(self._job, self._point, self._folder, on_epoch, resume)
 
     def _train(self) -> tuple[Ending | None, Trainer | None]:
         rows = read_rows(self._folder / "epochs.jsonl")
@@ -246,13 +236,6 @@ class Training:
         """Keeps the traceback of the error that is handled."""
         with contextlib.suppress(OSError):  # the disk may be what failed
             (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-
-    def _die(self, error: CopyKilled) -> NoReturn:
-        """Ends this process as its copy was ended: the trial goes on from the last recorded epoch, without copies."""
-        with contextlib.suppress(OSError):
-            (self._folder / ALONE).write_text(f"{error}\n", encoding="utf-8")
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise error
 
 
 def _order_of(ending: Ending | None) -> Order:

@@ -7,7 +7,7 @@ then does `cleanup` return.
 A process trains one trial after another (`reuse_actors`), so that Python, torch and Ultralytics start once and not for
 every trial. Ray then tells a stopped trial nothing until another one needs its process. So a training that waits for an
 answer also looks for its verdict in the record, and leaves by itself. The next trial begins when it has left; the end
-of its W&B run may still be under way then, and where there are copies (`ahead.py`), its evaluation and curves.
+of its W&B run may still be under way then.
 
 Ray's checkpoints are not used. A trial that starts looks into its own folder of the record, and where epochs are
 recorded it goes on from the last of them: after a pause or a killed process, on another node, or in a resumed study

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from yolotune import forks
 from yolotune.check import check, check_settings, notes
 from yolotune.cluster import Node
 from yolotune.dataset import Dataset, load_dataset
@@ -166,28 +165,15 @@ def test_a_device_counts_among_the_cards_that_are_seen(cards: Any) -> None:
         ("yolo11n-seg.yaml", None, 4, 0, 4),
         ("yolo11s-seg.yaml", 128, 4, 0, 4),
         ("yolo11n-seg.yaml", 96, 4, 1, 4),
-        ("yolo11n-seg.yaml", 224, 2, 0, 1),
-        ("yolo11n-seg.yaml", 256, 2, 0, 2),
     ],
 )
 def test_small_images_are_trained_on_one_thread(
-    cards: Any, monkeypatch: pytest.MonkeyPatch, model: str, imgsz: int | None, cpus: int, count: int, wanted: int
+    cards: Any, model: str, imgsz: int | None, cpus: int, count: int, wanted: int
 ) -> None:
     cards(count)
-    monkeypatch.setattr(forks, "available", True)
     study = Study(data="d", cpus=cpus, train={} if imgsz is None else {"imgsz": imgsz})
     share = suited(share_out(study), study, model)
     assert share.threads == wanted
-    assert share.ahead is (wanted == 1), "the other cores are free"
-
-
-@pytest.mark.parametrize(("cpus", "concurrent", "ahead"), [(2, 1, True), (2, 2, False), (3, 2, False), (4, 2, True)])
-def test_epochs_are_evaluated_on_a_core_that_does_not_train(
-    cards: Any, cpus: int, concurrent: int, ahead: bool
-) -> None:
-    cards(0)
-    study = Study(data="d", cpus=cpus, concurrent=concurrent, train={"imgsz": 96})
-    assert suited(share_out(study), study, "yolo11n-seg.yaml").ahead is ahead
 
 
 def test_a_place_that_is_not_there_yet_is_fine_and_nothing_is_created(tmp_path: Path) -> None:

@@ -43,7 +43,6 @@ HOUSE = (
     "studyrun",
     "tracking",
     "session",
-    "ahead",
     "trainer",
     "exact lean",
     "draws",
@@ -68,7 +67,7 @@ HOUSE = (
     "metrics paired similarity",
     "sessions",
     "yamlio",
-    "shapes forks",
+    "shapes",
     "errors",
 )
 LEVEL = {room: level for level, rooms in enumerate(reversed(HOUSE)) for room in rooms.split()}
