@@ -114,7 +114,7 @@ def search(method: str, seed: int, task: dict[str, Any], work: Path) -> Found:
 
 def _study_file(seed: int, task: dict[str, Any], folder: Path) -> Path:
     given = {name: task[name] for name in ("data", "model", "epochs", "imgsz", "budget")}
-    usual = {"project": str(folder), "concurrent": 1, "cpus": 1, "device": "cpu", "wandb": "offline", "history": False}
+    usual = {"project": str(folder), "concurrent": 1, "cpus": 1, "device": "cpu", "wandb": "offline"}
     write_yaml(folder / "study.yaml", {**given, **usual, "seed": seed}, "One search of benchmarks/live.py")
     return folder / "study.yaml"
 

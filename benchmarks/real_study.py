@@ -54,7 +54,6 @@ def main() -> None:
             epochs=options.epochs,
             imgsz=96,
             concurrent=2,
-            history=False,  # the same study everywhere
         )
         record = yolotune.run(study, Lines())
     about = json.loads((record.folder / "environment.json").read_text())

@@ -11,25 +11,19 @@ of searching differ.
 
 Delivered is the checkpoint with the best F1 seen. Re-validated F1 is what the surrogate says of it without noise, at
 its epoch; regret is the best that is known of the space minus that. `cold`: Ultralytics' defaults first (but for
-`run_ray_tune`, which has no first point). `warm`: besides them the three best points of the table's other half. With
-`history` in its name a method begins, instead, with what the product's history proposes after one earlier study on the
-other half: the default, cold, 20 trainings long, with a seed of its own, whose epochs are not counted here.
+`run_ray_tune`, which has no first point). `warm`: besides them the three best points of the table's other half.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from curves import F1, Curve, halves, read_table
 from genetic import Genetic
@@ -39,13 +33,9 @@ from regret_report import paired, report
 from replay import simulate
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
-from yolotune.history import POINTS, SCHEMA, Found, Remembered, history_file
 from yolotune.points import default_point
-from yolotune.prior import fit
-from yolotune.proposals import propose
 from yolotune.schedule import Endings
 from yolotune.search import OptunaSearcher
-from yolotune.similarity import Task
 from yolotune.space import Point
 from yolotune.study import Study
 
@@ -53,8 +43,6 @@ from yolotune.study import Study
 BUDGET = 50
 #: Points proposed by the other half of the table, warm.
 WARM = 3
-#: Of the study that the history knows: its length in trainings, and by how much its seed differs.
-EARLIER_BUDGET, EARLIER = 20, 10_000
 #: A small space.
 FEW = ("lr0", "lrf", "momentum", "translate", "scale", "box")
 
@@ -69,7 +57,6 @@ class Method:
         defaults: Whether Ultralytics' defaults are tried first.
         few: Whether only `FEW` hyperparameters vary, the others being as in the defaults.
         batches: Batches with which the defaults are tried again, right after the defaults.
-        history: Whether an earlier study proposes points.
     """
 
     search: str
@@ -77,7 +64,6 @@ class Method:
     defaults: bool = True
     few: bool = False
     batches: tuple[int, ...] = ()
-    history: bool = False
 
 
 def _rules(name: str) -> Strategy:
@@ -101,9 +87,6 @@ METHODS = {
     "ASHA 0.1/3, GP": Method("gp", _rules("signals: ASHA 0.1/3")),
     "ASHA 1 epoch/3, GP": Method("gp", _rules("signals: ASHA 1 epoch/3")),
     "ASHA, TPE, defaults with two more batches": Method("tpe", OURS, batches=(8, 32)),
-    "TPE, all in full, history": Method("tpe", RUN_ALL, history=True),
-    "ASHA, TPE, history": Method("tpe", OURS, history=True),
-    "ASHA, GP, history": Method("gp", OURS, history=True),
     "halving, TPE": Method("tpe", HALVING),
     "halving, GP": Method("gp", HALVING),
     "6 hyperparameters: TPE, all in full": Method("tpe", RUN_ALL, few=True),
@@ -137,25 +120,6 @@ class Ground:
         surrogate = Surrogate(pools[half], _SPACE)
         known = surrogate.quiet(points(20_000, seed=1, nc=1)[0]).max()
         return Ground(surrogate, len(best[0].rows), tuple(curve.point for curve in best), float(known))
-
-
-@cache
-def proposed(table: Path, half: int, seed: int) -> tuple[Point, ...]:
-    """Returns what the history proposes to a study on one half after an earlier study on the other half."""
-    name = "ASHA, TPE"
-    searched = _search(METHODS[name], Ground.of(table, 1 - half), [], seed + EARLIER, 1, EARLIER_BUDGET)
-    trials = searched.policy.trainings
-    found = sorted((t for t in trials if t.number and t.best > trials[0].best), key=lambda t: -t.best)
-    points = [Found(t.number, t.curve.point, {}, t.epoch, t.best) for t in found][:POINTS]
-    task = Task("same", 100, 1.0, (0.1, 0.2, 0.4), 160.0, ("person",), 1, "n", "w", 96, searched.study.epochs, F1)
-    fixed = {"optimizer": "AdamW"}
-    earlier = Remembered("u", "earlier", "", "", task, "max", fixed, len(trials), trials[0].best, tuple(points))
-    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"XDG_DATA_HOME": folder}):
-        history_file().parent.mkdir()
-        history_file().write_text(json.dumps({"schema": SCHEMA, **dataclasses.asdict(earlier)}) + "\n")
-        default = default_point(_SPACE, 1)[0]
-        sources, _ = propose(searched.study, task, default)
-    return tuple(fit(source, searched.study, default)[0] for source in sources)
 
 
 @dataclass(frozen=True)
@@ -209,8 +173,7 @@ def run(table: Path, half: int, name: str, warm: bool, seed: int, budget: float,
         for each checkpoint that was the best.
     """
     method, ground = METHODS[name], Ground.of(table, half)
-    first = [*(ground.warm if warm else ()), *(proposed(table, half, seed) if method.history else ())]
-    searched = _search(method, ground, first, seed, slots, budget)
+    searched = _search(method, ground, ground.warm if warm else (), seed, slots, budget)
     trace = searched.trace
     quiet = ground.surrogate.quiet([point for _, _, point, _ in trace])
     rows = [

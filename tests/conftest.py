@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +20,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(  # where Ray's workers find stand-in
 )
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background, and so in all we start
 isolate()  # before any test module imports Ultralytics
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _history_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Studies of a module's fixtures know of no others, least of all of the user's."""
-    with _empty_history(tmp_path_factory):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _history_of_the_test(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with _empty_history(tmp_path_factory):
-        yield
-
-
-@contextlib.contextmanager
-def _empty_history(folders: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_DATA_HOME", str(folders.getbasetemp() / f"data-{secrets.token_hex(8)}"))
-        yield
 
 
 @pytest.fixture(scope="session")

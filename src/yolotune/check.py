@@ -15,7 +15,6 @@ from yolotune import arguments
 from yolotune.cluster import Node, address_of, survey
 from yolotune.dataset import Dataset, load_dataset
 from yolotune.earlystop import epochs_of
-from yolotune.environment import digest
 from yolotune.errors import Problem, UserError
 from yolotune.forecast import trials_for
 from yolotune.job import isolate
@@ -24,7 +23,6 @@ from yolotune.plan import Plan
 from yolotune.points import default_point, read_points
 from yolotune.preflight import preflight
 from yolotune.resources import check_storage, existing, forecast, share_out, suited
-from yolotune.similarity import NAMES_KEPT, Task
 from yolotune.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.status import planned_trials
 from yolotune.study import Study
@@ -79,40 +77,15 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
         if read:
             points = read[0]
             problems += read[1]
-        here = _here(study, dataset, model)
+        here = Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or study.model)
         warm = attempt(lambda: warm_points(study, here, folder)) or warm
-        asked = 1 if study.warm_start is not None or not study.points else len(points)
-        points = [*points[:asked], *warm.points, *points[asked:]]
+        points = [*points[:1], *warm.points, *points[1:]]
         points = [point for place, point in enumerate(points) if point not in points[:place]]
     if problems or dataset is None or model is None or resources is None:
         raise UserError(problems)
     study, chosen = decided(study, warm)
     said = [*notes(study, dataset), *warm.notes, *chosen, *([warning] if warning else [])]
     return Plan(study, dataset, model, points, warm, suited(resources, study, model), wandb, disk, said)
-
-
-def _here(study: Study, dataset: Dataset | None, model: str | None) -> Here:
-    """Returns what points of before are compared with, as far as it is known."""
-    if dataset is None or model is None:
-        return Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or study.model)
-    return Here(dataset.nc, dataset.fingerprint, model, _task(study, dataset, model) if study.asks_history else None)
-
-
-def _task(study: Study, dataset: Dataset, model: str) -> Task:
-    return Task(
-        fingerprint=dataset.fingerprint,
-        images=dataset.images["train"],
-        objects=dataset.instances["train"] / dataset.images["train"],
-        areas=dataset.areas,
-        side=dataset.side,
-        names=tuple(dataset.names.values())[:NAMES_KEPT],
-        nc=dataset.nc,
-        model=Path(model).name,
-        weights=digest(model),
-        imgsz=study.imgsz,
-        epochs=study.epochs,
-        objective=study.objective,
-    )
 
 
 def check_settings(study: Study) -> list[Problem]:

@@ -203,15 +203,6 @@ def report(
 
 
 @app.command()
-def history() -> None:
-    """List the studies whose points are proposed to later ones on similar data, and where that is kept."""
-    from yolotune.history import history_file, read_history
-    from yolotune.progress import print_history
-
-    print_history(history_file(), *read_history())
-
-
-@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the made dataset and the study go.")] = Path("runs/demo"),
 ) -> None:

@@ -18,7 +18,6 @@ from yolotune.check import check, notes
 from yolotune.continuation import changes, read_search
 from yolotune.engine import run
 from yolotune.errors import UserError, fail
-from yolotune.history import remember
 from yolotune.lock import owned
 from yolotune.paired import LEVEL, Compared, best_of, compare, verdict
 from yolotune.plan import Listener, Origin, Plan, hyperparameters
@@ -90,8 +89,6 @@ def confirm(
             trial = search.trial(found.best.trial)
             settings = hyperparameters(study, str(search.settings["model"]), trial.point, trial.effective)
             write_confirmed_best(search.folder, search.metric, found.best, settings)
-        if study.history and (untold := remember(search.folder)) and listener is not None:
-            listener.note(untold)
         return found
 
 
@@ -160,8 +157,8 @@ def compared(
 
 def _plan(search: StudyRecord, study: Study, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
     """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
-    settings = {**study.model_dump(), "preset": "none", "history": False, "num_samples": len(wanted) + others}
-    settings |= {"points": [], "warm_start": None, "scheduler": "none", "plateau": None}
+    settings = {**study.model_dump(), "preset": "none", "num_samples": len(wanted) + others}
+    settings |= {"points": [], "warm_start": [], "scheduler": "none", "plateau": None}
     settings |= {"effort": None, "budget": None}
     searched = Study(**settings)
     plan = check(searched, target)

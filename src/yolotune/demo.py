@@ -37,7 +37,6 @@ def demo_study(folder: Path) -> Study:
         num_samples=8,
         concurrent=2,
         device="cpu",
-        history=False,  # the same demo everywhere
         space=SPACE,
         train={"optimizer": "AdamW", "nbs": 16, "mosaic": 0.0, "warmup_epochs": 1, "warmup_bias_lr": 0.0},
         asha={"grace_period": 0.2, "reduction_factor": 2},

@@ -19,7 +19,6 @@ from yolotune.concurrency import settled
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
 from yolotune.errors import StudyFailed
-from yolotune.history import remember
 from yolotune.job import Job
 from yolotune.lock import owned
 from yolotune.plan import Listener, Plan, Resources
@@ -94,8 +93,6 @@ def run(
             _replay(study_run, recorded)
             _tune(_Work(plan, job, record, recorded, tracking, study_run, listener, stop), trainable)
         _settle_ended(read_study(folder).trials, keep_last=plan.keep_last)
-        if study.history and (untold := remember(folder)):
-            listener.note(untold)
         _report(folder, listener, photos=not stop.signalled)  # who stops a study does not wait for photographs
     result = read_study(folder)
     if stop.failure:

@@ -55,9 +55,8 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("preset", str, "yolo11-seg, guide or none. (yolo11-seg)"),
         Flag("space", str, "YAML file of the search space."),
         Flag("points", list[str], "YAML file of initial points; repeatable."),
-        Flag("warm_start", str, "Folder of an earlier study: its best points are tried after the defaults."),
-        Flag("no_history", bool, "Neither try points of similar earlier studies nor remember this one.", "history"),
-        Flag("top", int, "How many points of either, at most. (3)"),
+        Flag("warm_start", list[str], "Folder of an earlier study: its best points are tried early; repeatable."),
+        Flag("top", int, "How many points of each, at most. (3)"),
         Flag("objective", str, "Metric that is searched. (metrics/F1(M))"),
         Flag("mode", str, "max or min. (known from the objective)"),
         Flag("search", str, "auto, tpe, tpe-multivariate, gp, random or grid. (auto)"),
@@ -160,7 +159,7 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
             continue
         head, _, inner = (FLAGS[name].field or name).partition(".")
         if name.startswith("no_"):
-            flags[head] = False if head == "history" else None
+            flags[head] = None
         elif inner:
             off = f"--no-{head}" if given.get(f"no_{head}") else ""
             off = "--scheduler none" if head == "asha" and given.get("scheduler") == "none" else off
@@ -177,9 +176,8 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
     if pairs:
         flags["train"] = pairs
     study = load_study(folder or (Path(files[0]) if files else None), flags)
-    if given.get("top") is not None and study.warm_start is None and not study.asks_history:
-        why = "a grid tries all its points" if study.history else "the history is off"
-        raise fail("--top", f"no earlier study is asked for points: {why}.", "leave it out, or give --warm-start.")
+    if given.get("top") is not None and not study.warm_start:
+        raise fail("--top", "no earlier study is asked for points.", "leave it out, or give --warm-start.")
     return study
 
 

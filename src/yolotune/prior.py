@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 from yolotune.points import exact
 from yolotune.space import Domain, Point, Uniform, Value, is_number
@@ -20,7 +20,6 @@ class Provenance:
         folder: Where that was kept; it may be gone.
         trial: Of that study; None where it is not known any more.
         value: That it had there; None likewise.
-        by: `history`, or `warm_start` where the study was named.
         same_data: Whether it was found on this very dataset; None where that is not known.
     """
 
@@ -28,12 +27,11 @@ class Provenance:
     folder: str
     trial: int | None
     value: float | None
-    by: Literal["history", "warm_start"]
     same_data: bool | None
 
     def __str__(self) -> str:
         trial = "" if self.trial is None else f"trial {self.trial} of "
-        return f"{trial}{self.study} ({self.by.replace('_', ' ')})"
+        return f"{trial}{self.study}"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ def told_of(provenance: Sequence[Provenance]) -> str:
 
 def recorded_provenance(settings: Mapping[str, Any]) -> list[Provenance]:
     """Returns where the initial points of a recorded study came from; nothing for one that began without."""
-    return [Provenance(**said) for said in settings.get("warm_from") or []]
+    known = {field.name for field in fields(Provenance)}  # older versions said more
+    return [Provenance(**{key: said[key] for key in known}) for said in settings.get("warm_from") or []]
 
 
 def known_from(point: Point, settings: Mapping[str, Any]) -> Provenance | None:

@@ -23,7 +23,6 @@ from yolotune.study import Study, recorded_study
 
 if TYPE_CHECKING:
     from yolotune.confirmation import Confirmation
-    from yolotune.history import Remembered
     from yolotune.retraining import Retrained
 
 STYLES = {
@@ -221,28 +220,6 @@ def print_model(found: Retrained) -> None:
         f"Export:  yolo export model={model} format=onnx",
     ):
         console.print(line, markup=False)
-
-
-def print_history(path: Path, studies: Sequence[Remembered], notes: Sequence[str]) -> None:
-    """Prints the studies that are remembered, the newest last, and where."""
-    console = Console(highlight=False, soft_wrap=True, width=1000)  # a row may be wider than a terminal, not cut
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("ended", "study", "images", "classes", "model", "imgsz", "epochs", "defaults", "best", "points"):
-        table.add_column(name, justify="left" if name in ("ended", "study", "model") else "right")
-    for study in studies:
-        task, best = study.task, study.points[0] if study.points else None
-        value = None if best is None else best.value if best.confirmed is None else best.confirmed
-        row = (study.ended[:10], study.name, f"{task.images:,}", str(task.nc), task.model)
-        numbers = (str(task.imgsz), str(task.epochs), _value(study.defaults), _value(value), str(len(study.points)))
-        table.add_row(*(escape(cell) for cell in (*row, *numbers)))
-    if studies:
-        console.print(table)
-        console.print("Points: those that beat the defaults. `yolotune check` says which of them a study would try.")
-    else:
-        console.print("No study has ended yet that is remembered.")
-    for note in notes:
-        console.print(note, markup=False)
-    console.print(f"Kept in {path}; remove the file, or lines of it, to forget.", markup=False)
 
 
 def go_on(folder: Path, origin: Origin | None) -> str:

@@ -75,10 +75,10 @@ def retrain(
         what=f"trial {trial.number} of {study.name}" + (", on train and val images" if on_all else ""),
         trial=trial.number,
     )
-    settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": None}
+    settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": []}
     settings |= {"scheduler": "none", "plateau": None, "effort": None, "budget": None, "search": "random"}
     settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
-    settings |= {"name": f"{study.name}-retrain", "keep_weights": "all", "history": False}
+    settings |= {"name": f"{study.name}-retrain", "keep_weights": "all"}
     folders = _folders(search.folder)
     target = search.folder / "retrain" / str(max(folders, default=0) + 1)
     plan = check(Study(**settings), target, searches=False)

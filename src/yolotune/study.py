@@ -25,7 +25,9 @@ from yolotune.space import Point, Space
 from yolotune.yamlio import read_yaml
 
 #: What the record adds to study.yaml, and what it said before there was `budget`.
-RECORD_KEYS = frozenset({"schema", "uid", "metric", "direction", "warm_points", "warm_from", "origin", "time_budget"})
+RECORD_KEYS = frozenset(
+    {"schema", "uid", "metric", "direction", "warm_points", "warm_from", "origin", "time_budget", "history"}
+)
 #: Ultralytics' own words for settings of a study; as trailing `key=value` they mean the same as the flag.
 FLAG_FIELDS = frozenset({"data", "model", "epochs", "imgsz", "project", "name", "exist_ok", "device", "seed"})
 
@@ -67,14 +69,15 @@ class Study(Strict):
     )
     max_failures: int = Field(2, ge=0, description="Restarts of a trial whose process or node died.")
     search: Literal["auto", "tpe", "tpe-multivariate", "gp", "random", "grid"] = Field(
-        "auto", description="Optuna's sampler; auto: gp where earlier studies gave points, otherwise tpe."
+        "auto", description="Optuna's sampler; auto: gp where a warm start gave points, otherwise tpe."
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the search and of every training.")
     space: dict[str, Any] = Field(description="What may vary, or is fixed, by Ultralytics argument.")
     points: list[str | dict[str, Any]] = Field(default_factory=list, description="Initial points: files or maps.")
-    warm_start: str | None = Field(None, description="Folder of an earlier study; its best points are tried early.")
-    history: bool = Field(True, description="Try points of similar earlier studies early, and remember this one.")
-    top: int = Field(3, ge=1, description="How many points of warm_start or the history, at most.")
+    warm_start: list[str] = Field(
+        default_factory=list, description="Folders of earlier studies; their best points are tried early."
+    )
+    top: int = Field(3, ge=1, description="How many points of each study of warm_start, at most.")
     train: dict[str, Any] = Field(default_factory=dict, description="Fixed Ultralytics arguments.")
     scheduler: Scheduler = Field(
         "asha", description="Early stopping against other trials: asha, halving (in batches, with pauses), none."
@@ -141,10 +144,11 @@ class Study(Strict):
             raise ValueError("1 or more, or auto, is expected")
         return number
 
-    @field_validator("warm_start")
+    @field_validator("warm_start", mode="before")
     @classmethod
-    def _absolute(cls, given: str | None) -> str | None:
-        return None if given is None else str(Path(given).resolve())
+    def _absolute(cls, given: Any) -> Any:
+        named = [] if given is None else given if isinstance(given, list) else [given]
+        return [str(Path(name).resolve()) if isinstance(name, (str, Path)) else name for name in named]
 
     @field_validator("keep_weights")
     @classmethod
@@ -187,11 +191,6 @@ class Study(Strict):
     def slots(self) -> int:
         """Trials at a time; 1 as long as that is to be measured."""
         return 1 if self.concurrent == "auto" else self.concurrent
-
-    @property
-    def asks_history(self) -> bool:
-        """Whether earlier studies may propose points: one that is named has the word, and a grid tries all anyway."""
-        return self.history and self.warm_start is None and self.search != "grid"
 
     @property
     def ceiling(self) -> Budget:

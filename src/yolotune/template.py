@@ -15,7 +15,7 @@ from yolotune.yamlio import write_atomic
 #: Settings that the file begins with; the preset's own text gives space, train, points, asha and plateau.
 HEAD = (
     "data", "model", "project", "name", "epochs", "imgsz", "effort", "budget", "num_samples", "concurrent", "gpus",
-    "cpus", "device", "objective", "warm_start", "history", "top", "search", "scheduler", "seed", "wandb",
+    "cpus", "device", "objective", "warm_start", "top", "search", "scheduler", "seed", "wandb",
     "max_failures",
 )  # fmt: skip
 FROM_PRESET = ("space", "train", "points", "asha", "plateau")

@@ -1,7 +1,8 @@
-"""Initial points from earlier studies: of the one that `warm_start` names, otherwise what the history proposes."""
+"""Initial points from the earlier studies that `warm_start` names."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,7 @@ from pathlib import Path
 from yolotune.errors import fail
 from yolotune.points import default_point
 from yolotune.prior import Provenance, Source, fit, recorded_provenance
-from yolotune.proposals import propose
 from yolotune.record import StudyRecord, best_trials, read_study
-from yolotune.similarity import Task
 from yolotune.space import Point, parse_space
 from yolotune.study import Study
 from yolotune.yamlio import read_yaml
@@ -29,13 +28,11 @@ class Here:
         nc: Classes of the dataset.
         fingerprint: Of the dataset.
         model: As trials load it.
-        task: All that the history compares; None leaves it unasked.
     """
 
     nc: int
     fingerprint: str
     model: str
-    task: Task | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ class Warm:
 
 
 def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
-    """Returns the points that earlier studies give: the one that `warm_start` names, otherwise those of the history.
+    """Returns the best points of the studies that `warm_start` names.
 
-    A study that goes on takes them from its own record: the other study may be gone by now, and the history has grown.
+    A study that goes on takes them from its own record: the other study may be gone by now.
 
     Args:
         study: The study.
@@ -64,24 +61,19 @@ def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
         folder: Of the study if it goes on.
 
     Raises:
-        UserError: The named study is missing, has nothing to give, or searched in the other direction.
+        UserError: A named study is missing, has nothing to give, or searched in the other direction.
     """
     default = default_point(study.domains, here.nc, study.fixed.get("optimizer"))[0]
     if folder and (folder / "study.yaml").exists():
         sources, notes = _recorded(study, folder, here)
-    elif study.warm_start is not None:
-        sources, notes = _best(study, here)
-    elif study.asks_history and here.task is not None:
-        sources, notes = propose(study, here.task, default)
     else:
-        return Warm([], [], [])
+        sources, notes = _named(study, here)
     points: list[Point] = []
     provenance: list[Provenance] = []
     for source in sources:
         point, misfits = fit(source, study, default)
         if misfits:
-            by = source.provenance.by.replace("_", " ")
-            notes.append(f"{by}: {source.where}: {'; '.join(misfits)}")
+            notes.append(f"warm start: {source.where}: {'; '.join(misfits)}")
         if point not in (default, *points):
             points.append(point)
             provenance.append(source.provenance)
@@ -106,25 +98,30 @@ def _recorded(study: Study, folder: Path, here: Here) -> tuple[list[Source], lis
     """
     settings = read_yaml(folder / "study.yaml", whole=True)
     points = settings.get("warm_points")
-    unknown = Provenance("an earlier study", "", None, None, "warm_start", None)  # as recorded by older versions
+    unknown = Provenance("an earlier study", "", None, None, None)  # as recorded by older versions
     provenance = recorded_provenance(settings) or [unknown] * len(points or [])
     sources = [
         Source(f"recorded point {number}", point, point, said)
         for number, (point, said) in enumerate(zip(points or [], provenance, strict=True), start=1)
     ]
-    named = ("warm_start", "top") if study.warm_start is not None else ("warm_start",)
-    if points is None or any(settings.get(name) != getattr(study, name) for name in named):
-        new, notes = _best(study, here) if study.warm_start is not None else ([], [])
+    was = settings.get("warm_start") or []
+    was = was if isinstance(was, list) else [was]  # one name, as recorded by older versions
+    if points is None or was != study.warm_start or (was and settings.get("top") != study.top):
+        new, notes = _named(study, here)
         tried = [trial.point for trial in read_study(folder).trials] if sources else []
         return [*new, *(source for source in sources if source.point in tried)], notes
-    if study.warm_start is None and settings.get("top") != study.top:
-        return sources, ["history: a study that goes on keeps the points it began with; top changes nothing here"]
     return sources, []
 
 
-def _best(study: Study, here: Here) -> tuple[list[Source], list[str]]:
-    """Returns the best points of the other study, and how it differs from this one."""
-    folder = Path(str(study.warm_start))
+def _named(study: Study, here: Here) -> tuple[list[Source], list[str]]:
+    """Returns the best points of all named studies, the best of each first, and how those differ from this one."""
+    found = [_best(study, here, Path(folder)) for folder in study.warm_start]
+    by_rank = itertools.zip_longest(*(sources for sources, _ in found))
+    return [source for rank in by_rank for source in rank if source], [note for _, notes in found for note in notes]
+
+
+def _best(study: Study, here: Here, folder: Path) -> tuple[list[Source], list[str]]:
+    """Returns the best points of another study, and how it differs from this one."""
     other = read_study(folder)
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     if other.mode != study.direction:
@@ -144,7 +141,7 @@ def _best(study: Study, here: Here) -> tuple[list[Source], list[str]]:
             f"trial {trial.number} of {shown}",
             trial.point,
             {**fixed, **trial.point, **trial.effective},
-            Provenance(str(other.settings["name"]), str(folder), trial.number, trial.value, "warm_start", same),
+            Provenance(str(other.settings["name"]), str(folder), trial.number, trial.value, same),
         )
         for trial in trials
     ]

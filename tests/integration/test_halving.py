@@ -34,7 +34,6 @@ SETTINGS: dict[str, Any] = {
     "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
     "scheduler": "halving",
     "search": "random",
-    "history": False,  # a study compared with another one is not to learn from it
     "plateau": None,
     "wandb": "disabled",
 }

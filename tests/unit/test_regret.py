@@ -13,7 +13,7 @@ import pytest
 from curves import KEPT
 from genetic import Genetic
 from record_curves import points
-from regret import METHODS, proposed, run
+from regret import METHODS, run
 from regret_report import curve, interval, paired, times_fewer
 from yolotune.study import Study
 
@@ -112,10 +112,3 @@ def test_slots_share_a_budget(table: Path) -> None:
     assert [row["slots"] for row in rows] == [1, 4]
     assert all(row["trace"][-1][0] <= 6 * EPOCHS for row in rows)
     assert rows[0]["trace"] != rows[1]["trace"], "four slots learn of a trial later than one"
-
-
-def test_the_history_proposes_what_an_earlier_study_on_the_other_half_found(table: Path) -> None:
-    seed, points = next((seed, points) for seed in range(12) if (points := proposed(table, 0, seed)))
-    assert len(points) <= 3
-    assert points[0]["momentum"] > 0.9, "the made trainings want a higher momentum than the defaults have"
-    assert run(table, 0, "ASHA, TPE, history", False, seed, 6.0)["trials"] >= 6

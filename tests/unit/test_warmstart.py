@@ -21,7 +21,7 @@ from yolotune.warmstart import Here, Warm, decided, warm_points
 HERE = Here(nc=3, fingerprint="fish", model="yolo11n-seg.pt")
 SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}
 TRAIN = {"optimizer": "AdamW"}
-OF = Provenance("old", "/old", 1, 0.5, "warm_start", None)
+OF = Provenance("old", "/old", 1, 0.5, None)
 
 
 def earlier(folder: Path, trials: list[tuple[Point, float, Verdict]], fingerprint: str = "fish", **given: Any) -> Path:
@@ -37,7 +37,9 @@ def earlier(folder: Path, trials: list[tuple[Point, float, Verdict]], fingerprin
 
 
 def study(folder: Path | None, **given: Any) -> Study:
-    return Study(**{"data": "d.yaml", "space": SPACE, "train": TRAIN, "warm_start": folder and str(folder), **given})
+    return Study(
+        **{"data": "d.yaml", "space": SPACE, "train": TRAIN, "warm_start": [str(folder)] if folder else [], **given}
+    )
 
 
 FOUR = [
@@ -52,10 +54,10 @@ FOUR = [
 def test_the_best_points_come_best_first_and_none_twice(tmp_path: Path) -> None:
     warm = warm_points(study(earlier(tmp_path, FOUR)), HERE)
     notes = warm.notes
-    assert [(one.trial, one.value, one.by, one.same_data) for one in warm.provenance] == [
-        (3, 0.6, "warm_start", True),
-        (1, 0.5, "warm_start", True),
-        (0, 0.2, "warm_start", True),
+    assert [(one.trial, one.value, one.same_data) for one in warm.provenance] == [
+        (3, 0.6, True),
+        (1, 0.5, True),
+        (0, 0.2, True),
     ]
     assert [point["lr0"] for point in warm.points] == [0.004, 0.002, 0.001], "a diverged trial's value does not stand"
     assert len(notes) == 1 and "trials 3 (0.6000), 1 (0.5000), 0 (0.2000)" in notes[0]
