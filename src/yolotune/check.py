@@ -63,8 +63,6 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
     problems += unfit
     nodes: list[Node] | None = None
     address = address_of(study.address)
-    if address and study.concurrent == "auto":
-        problems.append(Problem("concurrent", "auto measures one machine, and a cluster is joined.", "give a number."))
     if address and not unfit:
         surveyed = attempt(lambda: survey(address, dataset, model, existing(folder or study.folder())))
         nodes, unfit = surveyed or ([], [])

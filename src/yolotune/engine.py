@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from yolotune import checkpoint
 from yolotune.cluster import address_of, joined
-from yolotune.concurrency import settled
 from yolotune.dataset import build_index, write_resolved, write_train_subset
 from yolotune.environment import environment
 from yolotune.errors import StudyFailed
@@ -61,12 +60,11 @@ def run(
         trainable: A stand-in for `trial.Trial`, to try the engine out without training.
 
     Raises:
-        UserError: Another process works on this study, or how many trials to train at a time cannot be measured.
+        UserError: Another process works on this study.
         StudyFailed: No trial has a value, every trial fails for the same reason, or Ray broke.
         KeyboardInterrupt: Ctrl-C or SIGTERM; running trials left after their epoch, and the study can be resumed.
     """
     listener = listener or Listener()
-    plan = settled(plan, listener)
     study = plan.study
     folder = before.folder if before else plan.folder or study.folder()
     uid = str(before.settings["uid"]) if before else None
@@ -253,7 +251,7 @@ def _tune(work: _Work, stand_in: type[Trial] | None) -> None:
                     scheduler=scheduler,
                     num_samples=-1,  # the searcher counts: a trial whose process died comes again
                     # Ray's limiter counts paused trials too; halving keeps to the slots by itself
-                    max_concurrent_trials=None if halving else study.slots,
+                    max_concurrent_trials=None if halving else study.concurrent,
                     trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
                     # on a GPU a process of its own gives back all of a trial's memory, whatever became of it
                     reuse_actors=not resources.gpu_share,

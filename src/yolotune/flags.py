@@ -36,7 +36,7 @@ PANELS: dict[str, tuple[Flag, ...]] = {
         Flag("storage", str, "Folder in place of runs/tune; a cluster must share it."),
         Flag("keep_weights", str, "Whose best.pt is kept: all, best or top-5. (all)"),
         Flag("allow_bad_labels", bool, "Leave images with bad labels out, and count them."),
-        Flag("concurrent", str, "Trials at the same time; auto measures how many pay. (1)"),
+        Flag("concurrent", int, "Trials at the same time. (1)"),
         Flag("effort", str, "quick, balanced or thorough: number of trials, grace period, factor. (balanced)"),
         Flag("budget", str, "What it may cost: 2000 (epochs), 8h, 90m or 30s; then it ends in good order."),
         Flag("num_samples", int, "Number of trials, initial points included. (by effort, or by a budget in epochs)"),

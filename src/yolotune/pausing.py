@@ -54,7 +54,7 @@ class Halving(TrialScheduler):
         self._rules = SuccessiveHalving(study)
         self._rules.rebuild(recorded)
         self._metric = study.metric
-        self._slots = study.slots
+        self._slots = study.concurrent
         self._endings = endings
         self._stop = stop
         self._known: set[int] = set()

@@ -105,8 +105,6 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do."""
     study, data, resources = plan.study, plan.dataset, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
-    auto = study.concurrent == "auto"
-    at_a_time = "as many at a time as train most images a second" if auto else f"{study.concurrent} at a time"
     search = (
         f"Search  {study.num_samples} trials of up to {study.epochs} epochs, {len(study.domains)} hyperparameters, "
         f"{study.search}, {len(plan.points)} initial points (trial 0: Ultralytics' defaults)"
@@ -117,7 +115,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {data.nc} classes",
         search,
-        f"Trial   {plan.model} at {study.fixed['imgsz']} px, {at_a_time}, "
+        f"Trial   {plan.model} at {study.fixed['imgsz']} px, {study.concurrent} at a time, "
         f"{resources.cpu_share:.3g} cores and {place} each",
     ]
     rules = []

@@ -62,9 +62,9 @@ def _share_of_machine(study: Study) -> Resources:
     cpus = study.cpus or len(os.sched_getaffinity(0))
     if gpus > seen:
         raise fail("gpus", f"{gpus:g} wanted, {seen} seen.", "lower --gpus, or check CUDA_VISIBLE_DEVICES.")
-    fits = _fit_on_gpus(gpus, gpus / study.slots) if gpus else cpus
-    _require(study, fits, f"{gpus:g} GPUs at {gpus / study.slots:.3g} each" if gpus else f"{cpus} CPU cores", gpus)
-    return Resources(gpus, cpus, gpus / study.slots, cpus / study.slots, visible)
+    fits = _fit_on_gpus(gpus, gpus / study.concurrent) if gpus else cpus
+    _require(study, fits, f"{gpus:g} GPUs at {gpus / study.concurrent:.3g} each" if gpus else f"{cpus} CPU cores", gpus)
+    return Resources(gpus, cpus, gpus / study.concurrent, cpus / study.concurrent, visible)
 
 
 def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
@@ -81,13 +81,13 @@ def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
     for name, wanted, there in (("gpus", gpus, seen), ("cpus", cpus, cores)):
         if wanted > there:
             raise fail(name, f"{wanted:g} wanted, the cluster has {there:g}.", f"lower --{name}, or add nodes.")
-    gpu_share = gpus / study.slots
+    gpu_share = gpus / study.concurrent
     if study.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
         gpu_share = 1.0 if gpu_share >= 1 else 1 / math.ceil(1 / gpu_share - 1e-9)
-    share = cpus / study.slots
+    share = cpus / study.concurrent
     if study.cpus is None:
-        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.slots + 1)}, reverse=True)
-        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.slots), share)
+        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.concurrent + 1)}, reverse=True)
+        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.concurrent), share)
     have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
     on = f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})"
     _require(study, _fit(nodes, share, gpu_share), on, gpus)
@@ -104,10 +104,10 @@ def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
 
 
 def _require(study: Study, fits: int, on: str, gpus: float) -> None:
-    if study.slots > fits:
+    if study.concurrent > fits:
         other = f"use --concurrent {fits}, or raise" if fits else "lower --concurrent, or change"
         fix = f"{other} {'--gpus' if gpus else '--cpus'}."
-        raise fail("concurrent", f"{study.slots} trials at once on {on}: {fits} fit.", fix)
+        raise fail("concurrent", f"{study.concurrent} trials at once on {on}: {fits} fit.", fix)
 
 
 def _fit_on_gpus(gpus: float, share: float) -> int:
@@ -171,8 +171,8 @@ def forecast(study: Study, model: str, wandb: str) -> int:
     kept = study.weights_kept
     best = study.num_samples if kept is None else min(study.num_samples, kept + 1)
     copies = study.num_samples * (size + CURVES) if wandb == "offline" else 0
-    resumable = 4 * RESUMABLE * study.slots
+    resumable = 4 * RESUMABLE * study.concurrent
     if study.scheduler == "halving" and study.asha:
-        paused = max(0, min(study.num_samples, study.slots * study.asha.batch) - study.slots)
+        paused = max(0, min(study.num_samples, study.concurrent * study.asha.batch) - study.concurrent)
         resumable += (2 * RESUMABLE + STATE) * paused
     return (best + resumable) * size + study.num_samples * CURVES + copies

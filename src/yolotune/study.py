@@ -52,7 +52,7 @@ class Study(Strict):
     effort: Effort | None = Field(None, description="Chooses scheduler, grace, factor and number of trials.")
     budget: str | None = Field(None, description="Ends the study in good order: 2000 (epochs), 8h, 90m or 30s.")
     num_samples: int = Field(50, ge=1, description="Number of trials, initial points included.")
-    concurrent: int | Literal["auto"] = Field(1, description="Trials at a time; auto measures how many at the start.")
+    concurrent: int = Field(1, ge=1, description="Trials at a time.")
     gpus: float | None = Field(None, ge=0, description="GPUs for the study; all that are seen if not given.")
     cpus: int | None = Field(None, ge=1, description="CPU cores for the study; all that are seen if not given.")
     device: str | None = Field(None, description="'cpu', or the GPUs the study may use: '0' or '0,1'.")
@@ -136,14 +136,6 @@ class Study(Strict):
             raise ValueError(f"At most 200 bytes are expected, got {len(name.encode())}")
         return name
 
-    @field_validator("concurrent", mode="before")
-    @classmethod
-    def _slots(cls, given: Any) -> Any:
-        number = int(given) if isinstance(given, str) and given.isdecimal() else given
-        if number != "auto" and (type(number) is not int or number < 1):
-            raise ValueError("1 or more, or auto, is expected")
-        return number
-
     @field_validator("warm_start", mode="before")
     @classmethod
     def _absolute(cls, given: Any) -> Any:
@@ -186,11 +178,6 @@ class Study(Strict):
     @property
     def direction(self) -> Literal["max", "min"]:
         return self.mode or ("max" if metrics.best_direction(self.objective) == "max" else "min")
-
-    @property
-    def slots(self) -> int:
-        """Trials at a time; 1 as long as that is to be measured."""
-        return 1 if self.concurrent == "auto" else self.concurrent
 
     @property
     def ceiling(self) -> Budget:

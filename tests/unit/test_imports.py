@@ -31,7 +31,6 @@ HOUSE = (
     "report.charts report.influence report.predict",
     "report.facts",
     "report",
-    "concurrency",
     "check",
     "environment",
     "callbacks",
@@ -81,7 +80,6 @@ TORCH_INSIDE = {
     "environment",
     "training",
     "resources",
-    "concurrency",
     "report.predict",
 }
 
