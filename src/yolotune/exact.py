@@ -13,14 +13,16 @@ A killed process has no time for it and goes on from last.pt alone.
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
-
-from yolotune import draws
 
 #: Optimizer state that last.pt holds in full precision (`convert_optimizer_state_dict_to_fp16`).
 WHOLE = {"step", "exp_avg", "exp_avg_sq", "square_avg"}
@@ -44,7 +46,7 @@ def save(trainer: Any, path: Path) -> None:
         "batches_since_step": trainer.batches_since_step,
         "shuffle": loader.generator.get_state(),
         "mosaic": list(loader.dataset.buffer),
-        "random": draws.random_state(),
+        "random": random_state(),
     }
     temporary = path.with_suffix(".tmp")
     try:
@@ -93,7 +95,7 @@ def _restore_data(trainer: Any, state: dict[str, Any]) -> None:
 
     def put_back() -> None:
         loader.generator.set_state(state["shuffle"])
-        draws.set_random_state(state["random"])
+        set_random_state(state["random"])
 
     if trainer.args.close_mosaic and trainer.start_epoch == trainer.epochs - trainer.args.close_mosaic:
         put_back()
@@ -108,3 +110,39 @@ def _restore_data(trainer: Any, state: dict[str, Any]) -> None:
         return iterator
 
     loader._get_iterator = create_once
+
+
+# --- random numbers ---------------------------------------------------------------------------------------------------
+
+
+def random_state() -> dict[str, Any]:
+    """Returns the state of every generator that a training draws from, in what `torch.save` writes."""
+    version, numbers, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": (version, torch.tensor(numbers, dtype=torch.int64), gauss),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Puts the generators back into a state of before."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count() > 0:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Gives the training back the random state it had: datasets and validators draw from Python's generator."""
+    before = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(before)

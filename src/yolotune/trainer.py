@@ -30,12 +30,12 @@ from ultralytics.data import build_dataloader
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolotune import checkpoint, draws, exact, lean, metrics
+from yolotune import checkpoint, exact, metrics
 from yolotune.dataset import indexed_dataset_class
 from yolotune.job import Job, Order
-from yolotune.lean import TrialValidator
 from yolotune.record import Ending, Verdict
 from yolotune.space import Point
+from yolotune.validator import RoundedWeights, TrialValidator
 from yolotune.yamlio import read_yaml
 
 #: Told each epoch report, and whether the training ends here anyway; when it answers, the report is in the record.
@@ -60,7 +60,7 @@ class TrialTrainer(SegmentationTrainer):
         self._on_epoch = on_epoch
         self._scores: dict[str, float] = {}
         self._train_validator: TrialValidator | None = None
-        self.rounded = lean.Rounded()
+        self.rounded_weights = RoundedWeights()
         self._in_final_eval = False
         self._leaving = False
         self._accumulate = 1
@@ -190,7 +190,7 @@ class TrialTrainer(SegmentationTrainer):
         """Returns the scores of the EMA weights on clean training images; the training does not notice it."""
         if self.job.train_subset is None:
             return {}
-        with draws.random_state_kept():
+        with exact.random_state_kept():
             if self._train_validator is None:
                 batch = self.batch_size * 2  # as for the val split
                 dataset = self.build_dataset(str(self.job.train_subset), mode="val", batch=batch)
@@ -199,7 +199,6 @@ class TrialTrainer(SegmentationTrainer):
                 )
                 args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
                 self._train_validator = TrialValidator(loader, save_dir=self.save_dir, args=args)
-                self._train_validator.losses = False
             self._train_validator(self)
         measured = self._train_validator.metrics
         return metrics.evaluation(measured.seg, "train_seg_metrics") | metrics.evaluation(
@@ -225,16 +224,11 @@ class TrialTrainer(SegmentationTrainer):
         waiting.mkdir(exist_ok=True)
         self.last, self.best = waiting / "last.pt", waiting / "best.pt"
         try:
-            with lean.no_copies(self):
-                saved = bool(super().save_model())
+            saved = bool(super().save_model())
         finally:
             self.last, self.best = counted
         checkpoint.mark(self.wdir, self.epoch + 1)
         return saved
-
-    def read_results_csv(self) -> dict[str, list[float]]:
-        """Returns results.csv by column; without polars, which every process would load for it."""
-        return lean.columns(self.csv)
 
     def _row(self) -> dict[str, Any]:
         """Returns the epoch report as it is known after validation, without its seconds."""
@@ -317,8 +311,7 @@ class TrialTrainer(SegmentationTrainer):
         if self._leaving:
             return
         self._in_final_eval = True
-        with lean.small_curves():
-            super().final_eval()
+        super().final_eval()
         if self.best.exists():
             measured = self.validator.metrics
             self.final = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(
@@ -330,9 +323,4 @@ class TrialTrainer(SegmentationTrainer):
 
     def plot_metrics(self) -> None:
         if self.csv.exists() and not self._leaving:
-            with lean.small_curves():
-                super().plot_metrics()
-
-    def plot_training_labels(self) -> None:
-        with lean.small_curves():
-            super().plot_training_labels()
+            super().plot_metrics()

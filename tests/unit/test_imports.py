@@ -43,8 +43,7 @@ HOUSE = (
     "tracking",
     "session",
     "trainer",
-    "exact lean",
-    "draws",
+    "exact validator",
     "resources",
     "plan",
     "cluster outcome",
@@ -86,8 +85,8 @@ TORCH_INSIDE = {
 #: Where a heavy part may be imported: at the top of a room, and inside its functions.
 HEAVY: dict[str, tuple[set[str], set[str]]] = {
     "ray": ({"callbacks", "pausing", "search", "schedule", "trial"}, {"engine", "cluster"}),
-    "ultralytics": ({"trainer", "exact", "lean"}, TORCH_INSIDE),
-    "torch": ({"trainer", "exact", "lean", "draws"}, TORCH_INSIDE),
+    "ultralytics": ({"trainer", "exact", "validator"}, TORCH_INSIDE),
+    "torch": ({"trainer", "exact", "validator"}, TORCH_INSIDE),
     "optuna": ({"search", "samplers", "mirror", "distributions"}, {"report.influence"}),
     "plotly": (set(), {"report.page"}),
     "jinja2": (set(), {"report.page"}),
