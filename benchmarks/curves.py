@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from yolotune.signals import GAINS
-from yolotune.space import Choice, Domain, Point, RandInt, Uniform
+from yolotune.config.space import Choice, Domain, Point, RandInt, Uniform
+from yolotune.schedulers.ranking import GAINS
 
 F1 = "seg_metrics/F1"
 TRAIN_F1 = "train_seg_metrics/F1"

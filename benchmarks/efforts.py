@@ -21,8 +21,8 @@ from curves import Curve, level, read_table
 from replay import Outcome, error, surrogate_study, table_study
 from strategies import Strategy
 from surrogate import Surrogate
-from yolotune.effort import CHOICES, rung_numbers
-from yolotune.study import Study
+from yolotune.config.effort import CHOICES, rung_numbers
+from yolotune.config.settings import Study
 
 
 def rules(grace: float, factor: float, batch: int | None = None) -> Strategy:

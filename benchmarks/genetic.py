@@ -14,8 +14,8 @@ import numpy as np
 from ultralytics.cfg import get_cfg
 from ultralytics.engine import tuner
 
-from yolotune.space import Choice, Point, RandInt
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.config.space import Choice, Point, RandInt
 
 
 class Genetic:

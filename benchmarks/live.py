@@ -28,15 +28,15 @@ from typing import Any
 from overhead import settings_folder
 from record_curves import points as first_points
 from record_curves import record
-from yolotune.dataset import build_index, load_dataset, write_resolved
-from yolotune.job import Job, isolate
-from yolotune.paired import half_width, mean, spread
-from yolotune.points import default_point
-from yolotune.record import read_study
-from yolotune.recorder import write_json
-from yolotune.space import parse_space
-from yolotune.study import read_preset
-from yolotune.yamlio import read_yaml, write_yaml
+from yolotune._yaml import read_yaml, write_yaml
+from yolotune.config.points import default_point
+from yolotune.config.settings import read_preset
+from yolotune.config.space import parse_space
+from yolotune.data.dataset import build_index, load_dataset, write_resolved
+from yolotune.record.study import read_study
+from yolotune.record.writer import write_json
+from yolotune.training.job import Job, isolate
+from yolotune.workflows.paired import half_width, mean, spread
 
 METHODS = {"guide": "the guide's stack", "raytune": "`run_ray_tune`", "yolotune": "yolotune"}
 MODULES = {"guide": "peers.guide_search", "raytune": "peers.raytune_search"}

@@ -19,17 +19,17 @@ EPOCHS = 3
 TRAIN = f"""
 import sys
 from pathlib import Path
-from yolotune.job import Job, Order, isolate
+from yolotune.training.job import Job, Order, isolate
 isolate()
-from yolotune.dataset import build_index, load_dataset, write_resolved
-from yolotune.shapes import make_shapes
+from yolotune.data.dataset import build_index, load_dataset, write_resolved
+from yolotune.data.shapes import make_shapes
 folder = Path(sys.argv[1])
 data = load_dataset(make_shapes(folder / "shapes", train=12, val=6, size=64))
 indexes = {{split: build_index(data, split, folder) for split in ("train", "val")}}
 fixed = {{"imgsz": 64, "plots": False, "optimizer": "AdamW", "batch": 8}}
 resolved = write_resolved(data, folder)
 job = Job("yolo11n-seg.yaml", resolved, {EPOCHS}, fixed, indexes=indexes, threads=int(sys.argv[2]))
-from yolotune.trainer import TrialTrainer
+from yolotune.training.trainer import TrialTrainer
 def told(row, last):
     print("epoch", row["seconds"], flush=True)
     return Order.GO

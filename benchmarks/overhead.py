@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import meter
-from yolotune.dataset import load_dataset
-from yolotune.demo import SPACE, demo_study
-from yolotune.job import INTEGRATIONS, isolate
-from yolotune.points import default_point
-from yolotune.space import parse_space
-from yolotune.study import Study, read_preset
-from yolotune.yamlio import write_yaml
+from yolotune._yaml import write_yaml
+from yolotune.config.points import default_point
+from yolotune.config.settings import Study, read_preset
+from yolotune.config.space import parse_space
+from yolotune.data.dataset import load_dataset
+from yolotune.training.job import INTEGRATIONS, isolate
+from yolotune.workflows.demo import SPACE, demo_study
 
 PEERS = {
     "a": "bare trainings",

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from yolotune.schedule import PlateauStopper
-from yolotune.study import Plateau, Study, read_preset
+from yolotune.config.settings import Plateau, Study, read_preset
+from yolotune.schedulers.plateau import PlateauStopper
 
 #: Watched value (train F1) and judged value (val F1) by epoch.
 Curve = list[tuple[float, float]]

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from ray.tune.utils.util import flatten_dict
 
 from curves import F1, Curve, Row, Source
-from yolotune.halving import SuccessiveHalving, Word
-from yolotune.record import Ending, Verdict
-from yolotune.schedule import Asha, Endings, PlateauStopper
-from yolotune.signals import losses
-from yolotune.space import Point
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.config.space import Point
+from yolotune.record.study import Ending, Verdict
+from yolotune.schedulers.halving import SuccessiveHalving, Word
+from yolotune.schedulers.plateau import Asha, Endings, PlateauStopper
+from yolotune.schedulers.ranking import losses
 
 
 @dataclass

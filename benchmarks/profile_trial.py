@@ -47,8 +47,8 @@ PARTS = (
 )
 #: Parts of yolotune; timed where it trains.
 OURS = (
-    ("epoch: train split", "yolotune.trainer", "TrialTrainer", "_measure_train_subset"),
-    ("epoch: report", "yolotune.trainer", "TrialTrainer", "_report"),
+    ("epoch: train split", "yolotune.training.trainer", "TrialTrainer", "_measure_train_subset"),
+    ("epoch: report", "yolotune.training.trainer", "TrialTrainer", "_report"),
 )
 #: A part inside one of these belongs to it; validation must not share out its forward pass among the training's.
 WHOLE = ("epoch: validation", "epoch: train split", "end: final evaluation, curves")
@@ -96,7 +96,7 @@ def watch(clock: Clock, parts: tuple[tuple[str, str, str, str], ...]) -> None:
 
 def train_here(kind: str, task: dict[str, Any]) -> dict[str, float]:
     """Trains in this process and returns the seconds of each part."""
-    from yolotune.job import Job, Order, isolate
+    from yolotune.training.job import Job, Order, isolate
 
     isolate()
     clock = Clock()
@@ -110,16 +110,16 @@ def train_here(kind: str, task: dict[str, Any]) -> dict[str, float]:
         SegmentationTrainer(overrides={**own, **task["points"][0], **where}).train()
         clock.switch()
         return clock.seconds
-    from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
-    from yolotune.record import Ending, Verdict
-    from yolotune.tracking import Tracking, open_trial_run
+    from yolotune.data.dataset import build_index, load_dataset, write_resolved, write_train_subset
+    from yolotune.record.study import Ending, Verdict
+    from yolotune.tracking.wandb import Tracking, open_trial_run
 
     dataset = load_dataset(task["data"])
     indexes = {split: build_index(dataset, split, folder) for split in ("train", "val")}
     resolved, subset = write_resolved(dataset, folder), write_train_subset(dataset, folder)
     job = Job(task["model"], resolved, task["epochs"], task["fixed"], indexes=indexes, train_subset=subset)
     clock._since = time.process_time()  # what the driver does once a study is no part of a trial
-    from yolotune.trainer import TrialTrainer
+    from yolotune.training.trainer import TrialTrainer
 
     if kind == "plain":
         import plainly

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from curves import F1, Curve, level, read_table
-from yolotune.signals import losses, scores
+from yolotune.schedulers.ranking import losses, scores
 
 #: Epochs of the rungs, of 30, and the share that goes on from each.
 LADDERS = (

@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 
 import yolotune
-from yolotune.progress import Lines
-from yolotune.record import StudyRecord, read_study
+from yolotune.display.lines import Lines
+from yolotune.record.study import StudyRecord, read_study
 
 
 def table(record: StudyRecord) -> str:

@@ -25,12 +25,12 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
-from yolotune.job import Job, Order, isolate
-from yolotune.points import default_point
-from yolotune.recorder import write_json
-from yolotune.space import Choice, Domain, Point, RandInt, parse_space
-from yolotune.yamlio import parse_yaml
+from yolotune._yaml import parse_yaml
+from yolotune.config.points import default_point
+from yolotune.config.space import Choice, Domain, Point, RandInt, parse_space
+from yolotune.data.dataset import build_index, load_dataset, write_resolved, write_train_subset
+from yolotune.record.writer import write_json
+from yolotune.training.job import Job, Order, isolate
 
 PRESET = "yolo11-seg"
 
@@ -96,7 +96,7 @@ def prepare(options: argparse.Namespace) -> tuple[Job, list[Point]]:
 
 def record(job: Job, number: int, point: Point, work: Path) -> None:
     """Trains one point and keeps every epoch report."""
-    from yolotune.trainer import TrialTrainer
+    from yolotune.training.trainer import TrialTrainer
 
     folder = work / f"training-{number:04d}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -33,11 +33,11 @@ from regret_report import paired, report
 from replay import simulate
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
-from yolotune.points import default_point
-from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher
-from yolotune.space import Point
-from yolotune.study import Study
+from yolotune.config.points import default_point
+from yolotune.config.settings import Study
+from yolotune.config.space import Point
+from yolotune.schedulers.plateau import Endings
+from yolotune.search.optimizer import OptunaSearcher
 
 #: Trainings to the end that a budget is worth, at most.
 BUDGET = 50

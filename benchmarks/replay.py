@@ -32,9 +32,9 @@ from curves import Curve, halves, late_noise, level, lookup, read_table
 from policies import Given, Policy
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate, held_out
-from yolotune.points import default_point
-from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher
+from yolotune.config.points import default_point
+from yolotune.schedulers.plateau import Endings
+from yolotune.search.optimizer import OptunaSearcher
 
 #: Mean loss in F1 that is accepted.
 ALLOWED = 0.005

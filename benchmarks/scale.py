@@ -18,16 +18,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from yolotune.callbacks import RecordKeeper, StudyStopper
-from yolotune.plan import Listener, Plan, Resources
-from yolotune.points import default_point
-from yolotune.record import Ending, Verdict, read_study
-from yolotune.recorder import Record
-from yolotune.schedule import Asha, Endings
-from yolotune.search import OptunaSearcher
-from yolotune.stop import Stop
-from yolotune.study import Study
-from yolotune.studyrun import NullStudyRun
+from yolotune.config.points import default_point
+from yolotune.config.settings import Study
+from yolotune.record.study import Ending, Verdict, read_study
+from yolotune.record.writer import Record
+from yolotune.schedulers.plateau import Asha, Endings
+from yolotune.schedulers.stop import Stop
+from yolotune.search.optimizer import OptunaSearcher
+from yolotune.tracking.wandb_study import NullStudyRun
+from yolotune.tuner.callbacks import RecordKeeper, StudyStopper
+from yolotune.tuner.plan import Listener, Plan, Resources
 
 EPOCHS = 30
 F1 = "seg_metrics/F1"
@@ -42,7 +42,7 @@ def row(number: int, epoch: int) -> dict[str, Any]:
 
 def write_record(record: Record, study: Study, trials: int) -> None:
     """A study of many ended trials, half of them pruned at the first rung; written without waiting for the disk."""
-    import yolotune.recorder as room
+    import yolotune.record.writer as room
 
     room.os.fsync = lambda descriptor: None  # type: ignore[assignment]
     record.create(study.model_dump(), {})
@@ -72,7 +72,7 @@ def measure(trials: int) -> str:
     from os import fsync
 
     write_record(record, study, trials)
-    import yolotune.recorder as room
+    import yolotune.record.writer as room
 
     room.os.fsync = fsync  # type: ignore[assignment]
     began = time.perf_counter()

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from yolotune.live import Picture
-from yolotune.plan import Listener
-from yolotune.record import Ending, Verdict, read_study
-from yolotune.recorder import Record
-from yolotune.status import Tally, summarize
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.display.live import Picture
+from yolotune.record.study import Ending, Verdict, read_study
+from yolotune.record.writer import Record
+from yolotune.report.status import Tally, summarize
+from yolotune.tuner.plan import Listener
 
 F1 = "seg_metrics/F1"
 #: An epoch report has as many numbers.
@@ -68,7 +68,7 @@ def main(trials: int = 1000, epochs: int = 50) -> None:
 
 def _view(record: object, epochs: int) -> None:
     """Measures one call of the listener, one account of it, and one picture."""
-    from yolotune.live import LiveView
+    from yolotune.display.live import LiveView
 
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, soft_wrap=True)
     view: Listener = LiveView(console)

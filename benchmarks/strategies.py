@@ -8,8 +8,8 @@ from typing import Any
 
 from curves import Source
 from policies import Halving, OneByOne, Policy, Searches
-from yolotune.schedule import Endings
-from yolotune.study import Study, read_preset
+from yolotune.config.settings import Study, read_preset
+from yolotune.schedulers.plateau import Endings
 
 
 @dataclass(frozen=True)

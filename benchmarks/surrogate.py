@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from curves import F1, KEPT, LAST, TRAIN_F1, Curve, Source, encode, explained, level, rank_correlation
-from yolotune.signals import GAINS
-from yolotune.space import Point, Space
+from yolotune.config.space import Point, Space
+from yolotune.schedulers.ranking import GAINS
 
 
 class Process:

@@ -32,12 +32,12 @@ WAITS: dict[str, dict[str, str]] = {
 
 def train_here(threads: int, imgsz: int, epochs: int) -> list[float]:
     """Returns the median wall and CPU seconds of an epoch of a training in this process."""
-    from yolotune.job import Job, Order, isolate
+    from yolotune.training.job import Job, Order, isolate
 
     isolate()
-    from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
-    from yolotune.demo import demo_study
-    from yolotune.trainer import TrialTrainer
+    from yolotune.data.dataset import build_index, load_dataset, write_resolved, write_train_subset
+    from yolotune.training.trainer import TrialTrainer
+    from yolotune.workflows.demo import demo_study
 
     spent: list[tuple[float, float]] = []
     since = [cpu()]

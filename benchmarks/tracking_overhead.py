@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import yolotune
-from yolotune.demo import demo_study
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.workflows.demo import demo_study
 
 PAIRS = 4
 EPOCHS = 12

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jobs import make_job
-from yolotune.job import Job, isolate
-from yolotune.shapes import make_shapes
+from yolotune.data.shapes import make_shapes
+from yolotune.training.job import Job, isolate
 
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["PYTHONPATH"] = os.pathsep.join(  # where Ray's workers find stand-ins

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from yolotune.job import Job
+from yolotune.training.job import Job
 
 
 def make_job(data: Path, folder: Path, **settings: object) -> Job:
     """Returns what trainings of a few epochs on shapes are told, from random weights."""
-    from yolotune.dataset import build_index, load_dataset, write_resolved, write_train_subset
+    from yolotune.data.dataset import build_index, load_dataset, write_resolved, write_train_subset
 
     dataset = load_dataset(data)
     job = Job(

@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 import yaml
 
-from yolotune.check import check
-from yolotune.environment import environment
-from yolotune.record import Ending, Verdict, read_study
-from yolotune.recorder import Record
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.record.environment import environment
+from yolotune.record.study import Ending, Verdict, read_study
+from yolotune.record.writer import Record
+from yolotune.tuner.check import check
 
 SETTINGS: dict[str, Any] = {
     "model": "yolo11n-seg.yaml",

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolotune.halving import SuccessiveHalving, Word
-from yolotune.record import Ending, Verdict
-from yolotune.recorder import Record
-from yolotune.rungs import Halving
-from yolotune.space import Choice, Point, RandInt, Uniform
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.config.space import Choice, Point, RandInt, Uniform
+from yolotune.record.study import Ending, Verdict
+from yolotune.record.writer import Record
+from yolotune.schedulers.asha import Halving
+from yolotune.schedulers.halving import SuccessiveHalving, Word
 
 SPACE: dict[str, Any] = {
     "lr0": "loguniform(1e-4, 1e-1)",

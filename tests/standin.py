@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from yolotune import checkpoint
-from yolotune.job import Job, Order
-from yolotune.record import Ending, Verdict
-from yolotune.rungs import Cut
-from yolotune.schedule import Asha
-from yolotune.signals import GAINS, Standing
-from yolotune.space import Point
-from yolotune.training import Training
-from yolotune.trial import Trial
+from yolotune.config.space import Point
+from yolotune.record import checkpoint
+from yolotune.record.study import Ending, Verdict
+from yolotune.schedulers.asha import Cut
+from yolotune.schedulers.plateau import Asha
+from yolotune.schedulers.ranking import GAINS, Standing
+from yolotune.training.job import Job, Order
+from yolotune.training.session import Training
+from yolotune.tuner.trainable import Trial
 
 if TYPE_CHECKING:
-    from yolotune.trainer import OnEpoch
+    from yolotune.training.trainer import OnEpoch
 
 
 class StandInTrainer:
@@ -132,7 +132,9 @@ class JudgedAsha(Asha):
 
 def main() -> None:
     """The command line, with stand-ins for trials."""
-    from yolotune import cli, engine, schedule
+    from yolotune.cli import commands as cli
+    from yolotune.schedulers import plateau as schedule
+    from yolotune.tuner import runner as engine
 
     if "STANDIN_JUDGED" in os.environ:
         schedule.Asha = JudgedAsha  # type: ignore[misc]

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from yolotune import checkpoint
-from yolotune.job import Job, Order
-from yolotune.space import Point
-from yolotune.trainer import TrialTrainer
+from yolotune.config.space import Point
+from yolotune.record import checkpoint
+from yolotune.training.job import Job, Order
+from yolotune.training.trainer import TrialTrainer
 
 
 @dataclasses.dataclass(frozen=True)

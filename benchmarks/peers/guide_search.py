@@ -18,7 +18,7 @@ from ray.tune.stopper import CombinedStopper, TrialPlateauStopper
 from peers import read_task
 from peers.budget import EpochBudget
 from peers.guide import train_yolo
-from yolotune.space import Choice, RandInt, parse_space
+from yolotune.config.space import Choice, RandInt, parse_space
 
 #: ASHA's grace as a share of the epochs.
 GRACE = 25 / 250

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from yolotune.confirmation import Confirmation
-    from yolotune.plan import Listener
-    from yolotune.record import StudyRecord
-    from yolotune.retraining import Retrained
-    from yolotune.study import Study
+    from yolotune.config.settings import Study
+    from yolotune.record.study import StudyRecord
+    from yolotune.tuner.plan import Listener
+    from yolotune.workflows.confirm import Confirmation
+    from yolotune.workflows.retrain import Retrained
 
 __all__ = ["Study", "confirm", "read_study", "resume", "retrain", "run"]
 __version__ = "0.1.0"
@@ -31,8 +31,8 @@ def run(study: Study, listener: Listener | None = None) -> StudyRecord:
         StudyFailed: No trial has a value.
         KeyboardInterrupt: The study was stopped; its record is complete up to there.
     """
-    from yolotune import engine
-    from yolotune.check import check
+    from yolotune.tuner import runner as engine
+    from yolotune.tuner.check import check
 
     return engine.run(check(study), listener)
 
@@ -53,8 +53,8 @@ def resume(
         StudyFailed: No trial has a value.
         KeyboardInterrupt: It was stopped once more.
     """
-    from yolotune.continuation import resume
-    from yolotune.study import load_study
+    from yolotune.config.settings import load_study
+    from yolotune.workflows.resume import resume
 
     return resume(folder, study or load_study(folder, {}), listener, allow_changes=allow_changes)
 
@@ -76,8 +76,8 @@ def confirm(
         StudyFailed: No training has a value.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    from yolotune.confirmation import confirm
-    from yolotune.study import load_study
+    from yolotune.config.settings import load_study
+    from yolotune.workflows.confirm import confirm
 
     return confirm(folder, study or load_study(folder, {}), listener, top=top, seeds=seeds)
 
@@ -99,8 +99,8 @@ def retrain(
         StudyFailed: No training has a value.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    from yolotune.retraining import retrain
-    from yolotune.study import load_study
+    from yolotune.config.settings import load_study
+    from yolotune.workflows.retrain import retrain
 
     return retrain(folder, study or load_study(folder, {}), listener, seeds=seeds, on_all=on_all)
 
@@ -108,11 +108,11 @@ def retrain(
 def __getattr__(name: str) -> Any:
     """Imports the public names when they are first used: `yolotune --help` must not wait for pydantic."""
     if name == "Study":
-        from yolotune.study import Study
+        from yolotune.config.settings import Study
 
         return Study
     if name == "read_study":
-        from yolotune.record import read_study
+        from yolotune.record.study import read_study
 
         return read_study
     raise AttributeError(f"module 'yolotune' has no attribute {name!r}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from yolotune.shapes import make_shapes
+from yolotune.data.shapes import make_shapes
 
 
 def edit(name: str, change: Callable[[str], str]) -> Callable[[Path], list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from processes import finish, start, write_study
-from yolotune.record import StudyRecord, read_study
+from yolotune.record.study import StudyRecord, read_study
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,

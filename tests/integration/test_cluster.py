@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from processes import finish, start, trial_process, wait_for, write_study
-from yolotune.record import StudyRecord, Verdict, read_study
-from yolotune.rungs import Halving
-from yolotune.study import load_study
+from yolotune.config.settings import load_study
+from yolotune.record.study import StudyRecord, Verdict, read_study
+from yolotune.schedulers.asha import Halving
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,

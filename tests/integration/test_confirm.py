@@ -12,8 +12,8 @@ import yaml
 
 from processes import finish, recorded_search, start, wait_for
 from wandb_reader import read_run
-from yolotune.record import read_study
-from yolotune.yamlio import read_yaml
+from yolotune._yaml import read_yaml
+from yolotune.record.study import read_study
 
 SETTINGS: dict[str, Any] = {
     "epochs": 6,

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from yolotune.record import Ending, Verdict
-from yolotune.recorder import Record
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.record.study import Ending, Verdict
+from yolotune.record.writer import Record
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_port_that_is_taken_is_named(folder: Path) -> None:
 
 
 def test_without_optuna_dashboard_the_fix_is_named(folder: Path) -> None:
-    hide = "import sys; sys.modules['optuna_dashboard'] = None; from yolotune.cli import main; main()"
+    hide = "import sys; sys.modules['optuna_dashboard'] = None; from yolotune.cli.commands import main; main()"
     words = [sys.executable, "-c", hide, "dashboard", str(folder)]
     said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert said.returncode == 2

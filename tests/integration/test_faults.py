@@ -21,12 +21,13 @@ import yolotune
 from processes import SETTINGS as PROCESS
 from processes import epochs_of, finish, start, trial_process, wait_for, write_study
 from standin import StandIn
-from yolotune import continuation, engine
-from yolotune.check import check
+from yolotune.config.settings import Study, load_study
 from yolotune.errors import StudyFailed, UserError
-from yolotune.job import Job, Order
-from yolotune.record import StudyRecord, Verdict, read_study
-from yolotune.study import Study, load_study
+from yolotune.record.study import StudyRecord, Verdict, read_study
+from yolotune.training.job import Job, Order
+from yolotune.tuner import runner as engine
+from yolotune.tuner.check import check
+from yolotune.workflows import resume as continuation
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,
@@ -176,7 +177,7 @@ def test_storage_that_cannot_be_written_is_refused(small_disk: Path, shapes: Pat
 
 def test_a_dataset_that_cannot_be_written_trains(small_disk: Path, shapes: Path, job: Job, tmp_path: Path) -> None:
     from jobs import make_job
-    from yolotune.trainer import TrialTrainer
+    from yolotune.training.trainer import TrialTrainer
 
     data = shutil.copytree(shapes.parent, small_disk / "Größe 漢字 und Leerzeichen") / "data.yaml"
     (tmp_path / "a link").symlink_to(data.parent)

@@ -19,14 +19,14 @@ import torch
 
 from processes import finish, start, trial_process, wait_for, write_study
 from wandb_reader import read_run
-from yolotune import engine
-from yolotune.check import check
-from yolotune.halving import SuccessiveHalving
-from yolotune.job import Job, Order
-from yolotune.record import StudyRecord, TrialRecord, Verdict, read_study
-from yolotune.study import load_study
-from yolotune.tracking import overfitting
-from yolotune.trainer import TrialTrainer
+from yolotune.config.settings import load_study
+from yolotune.record.study import StudyRecord, TrialRecord, Verdict, read_study
+from yolotune.schedulers.halving import SuccessiveHalving
+from yolotune.tracking.wandb import overfitting
+from yolotune.training.job import Job, Order
+from yolotune.training.trainer import TrialTrainer
+from yolotune.tuner import runner as engine
+from yolotune.tuner.check import check
 
 SETTINGS: dict[str, Any] = {
     "concurrent": 2,

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolotune import labels
-from yolotune.dataset import Dataset, build_index, indexed_dataset_class, load_dataset, write_resolved
+from yolotune._yaml import read_yaml
+from yolotune.data import labels
+from yolotune.data.dataset import Dataset, build_index, indexed_dataset_class, load_dataset, write_resolved
+from yolotune.data.shapes import make_shapes
 from yolotune.errors import UserError
-from yolotune.shapes import make_shapes
-from yolotune.yamlio import read_yaml
 
 TRIANGLE = "0.1 0.1 0.9 0.1 0.5 0.9"
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from terminal import Terminal
-from yolotune.record import read_study
+from yolotune.record.study import read_study
 
 SETTINGS: dict[str, Any] = {
     "model": "yolo11n-seg.yaml",

@@ -14,12 +14,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import yolotune
 from records import ENVIRONMENT, write_study
-from yolotune.plan import Listener
-from yolotune.record import Ending, StudyRecord, Verdict
+from yolotune.config.settings import Study
+from yolotune.record.study import Ending, StudyRecord, Verdict
 from yolotune.report import photos
 from yolotune.report.charts import SHOWN
 from yolotune.report.page import write_report
-from yolotune.study import Study
+from yolotune.tuner.plan import Listener
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><img src=x onerror=alert(1)>"

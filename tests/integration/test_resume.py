@@ -14,12 +14,12 @@ import pytest
 import yolotune
 from processes import SETTINGS, epochs_of, finish, start, trial_process, wait_for, write_study
 from wandb_reader import read_run
+from yolotune.config.settings import Study, load_study
 from yolotune.errors import StudyFailed, UserError
-from yolotune.job import Job, Order
-from yolotune.record import Verdict, read_study
-from yolotune.study import Study, load_study
-from yolotune.tracking import overfitting
-from yolotune.trainer import TrialTrainer
+from yolotune.record.study import Verdict, read_study
+from yolotune.tracking.wandb import overfitting
+from yolotune.training.job import Job, Order
+from yolotune.training.trainer import TrialTrainer
 
 
 def test_a_training_that_left_goes_on_as_if_it_had_not(job: Job, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_an_epoch_that_never_reached_the_record_is_trained_again(job: Job, tmp_p
             raise Killed  # last.pt of epoch 2 is written, its report is not
         return Order.GO
 
-    from yolotune.checkpoint import settle
+    from yolotune.record.checkpoint import settle
 
     with pytest.raises(Killed):
         TrialTrainer(job, {"lr0": 0.01, "batch": 4}, tmp_path, on_epoch).train()
@@ -153,8 +153,8 @@ def test_a_second_process_on_the_same_study_is_refused_and_named(shapes: Path, t
 
 
 def test_three_equal_failures_at_the_start_end_the_study(shapes: Path, tmp_path: Path) -> None:
-    from yolotune import engine
-    from yolotune.check import check
+    from yolotune.tuner import runner as engine
+    from yolotune.tuner.check import check
 
     settings = {**SETTINGS, "epochs": 2}
     plan = check(Study(data=str(shapes), project=str(tmp_path), num_samples=8, **settings))

@@ -12,13 +12,13 @@ import pytest
 import yolotune
 from processes import finish, recorded_search, start, wait_for
 from wandb_reader import read_run
+from yolotune._yaml import write_yaml
+from yolotune.config.settings import load_study
+from yolotune.data.labels import read_index
 from yolotune.errors import UserError
-from yolotune.labels import read_index
-from yolotune.modelcard import SEEN
-from yolotune.record import Confirmed, read_study
-from yolotune.retraining import arguments, changed_arguments
-from yolotune.study import load_study
-from yolotune.yamlio import write_yaml
+from yolotune.record.study import Confirmed, read_study
+from yolotune.workflows.model_card import SEEN
+from yolotune.workflows.retrain import arguments, changed_arguments
 
 POINTS = [
     ({"lr0": 0.001429, "cls": 0.5, "batch": 6}, 0.2),

@@ -25,11 +25,10 @@ from PIL import Image
 
 from wandb_process import Server
 from wandb_reader import Run, read_run
-from yolotune import metrics, session
-from yolotune.preflight import preflight, redact
-from yolotune.record import Ending, Verdict
-from yolotune.studyrun import NullStudyRun, open_study_run
-from yolotune.tracking import (
+from yolotune import metrics
+from yolotune.record.study import Ending, Verdict
+from yolotune.tracking import wandb_session as session
+from yolotune.tracking.wandb import (
     CURVES,
     NullRun,
     Tracking,
@@ -39,6 +38,8 @@ from yolotune.tracking import (
     overfitting_level,
     sync_line,
 )
+from yolotune.tracking.wandb_preflight import preflight, redact
+from yolotune.tracking.wandb_study import NullStudyRun, open_study_run
 
 TESTS = Path(__file__).parents[1]
 KEY = "5e471e1" + "0123456789abcdef" * 3
@@ -238,7 +239,7 @@ def test_a_sigkilled_trial_loses_no_more_than_five_seconds_and_continues_the_sam
     rows = [report(epoch) for epoch in range(1, 6)]
     script = (
         "import json, pickle, sys, time\n"
-        "from yolotune.tracking import open_trial_run\n"
+        "from yolotune.tracking.wandb import open_trial_run\n"
         "tracking, rows = pickle.loads(bytes.fromhex(sys.argv[1])), json.loads(sys.argv[2])\n"
         "run = open_trial_run(tracking, 3, {'lr0': 0.1}, {}, 'm')\n"
         "for row in rows: run.log_epoch(row)\n"
@@ -269,10 +270,10 @@ def test_a_sigkilled_trial_loses_no_more_than_five_seconds_and_continues_the_sam
 def test_a_disabled_study_writes_nothing_and_does_not_load_wandb(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
-        "from yolotune.preflight import preflight\n"
-        "from yolotune.record import Ending, Verdict\n"
-        "from yolotune.studyrun import open_study_run\n"
-        "from yolotune.tracking import Tracking, open_trial_run, sync_line\n"
+        "from yolotune.tracking.wandb_preflight import preflight\n"
+        "from yolotune.record.study import Ending, Verdict\n"
+        "from yolotune.tracking.wandb_study import open_study_run\n"
+        "from yolotune.tracking.wandb import Tracking, open_trial_run, sync_line\n"
         f"tracking = Tracking(preflight('disabled')[0], 'p', None, 's', 'u', Path({str(tmp_path)!r}) / 'wandb')\n"
         "run, study = open_trial_run(tracking, 0, {}, {}, 'm'), open_study_run(tracking, {})\n"
         "end = Ending('failed', '')\n"
@@ -285,8 +286,8 @@ def test_a_disabled_study_writes_nothing_and_does_not_load_wandb(tmp_path: Path)
 
 
 def test_the_null_runs_have_the_same_methods() -> None:
-    from yolotune.studyrun import StudyRun
-    from yolotune.tracking import TrialRun
+    from yolotune.tracking.wandb import TrialRun
+    from yolotune.tracking.wandb_study import StudyRun
 
     for null, real in ((NullRun, TrialRun), (NullStudyRun, StudyRun)):
         methods = {name for name in vars(real) if name[0] != "_"}
@@ -525,7 +526,7 @@ def test_the_key_stands_in_no_file_and_no_log_of_a_study(
 
 def assert_no_key(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The key is nowhere, neither plain nor as a header has it, and no password of an address is."""
-    from yolotune.preflight import _basic
+    from yolotune.tracking.wandb_preflight import _basic
 
     secrets = [KEY.encode(), _basic(KEY).encode(), b"secret-word"]
     files = [path for path in folder.rglob("*") if path.is_file()]

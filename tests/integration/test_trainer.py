@@ -13,11 +13,11 @@ import yaml
 
 from jobs import make_job
 from yolotune import metrics
-from yolotune.job import Job, Order, user_settings_folder
-from yolotune.record import Verdict
-from yolotune.shapes import make_shapes
-from yolotune.space import Point
-from yolotune.trainer import TrialTrainer
+from yolotune.config.space import Point
+from yolotune.data.shapes import make_shapes
+from yolotune.record.study import Verdict
+from yolotune.training.job import Job, Order, user_settings_folder
+from yolotune.training.trainer import TrialTrainer
 
 EPOCHS = 14
 POINT: Point = {"lr0": 0.01, "box": 7.0, "batch": 4}

@@ -15,10 +15,10 @@ import yaml
 import yolotune
 from wandb_process import Server
 from wandb_reader import Run, read_run
+from yolotune.config.settings import Study
 from yolotune.errors import StudyFailed
-from yolotune.record import StudyRecord, TrialRecord, read_study
-from yolotune.study import Study
-from yolotune.tracking import CURVES, overfitting
+from yolotune.record.study import StudyRecord, TrialRecord, read_study
+from yolotune.tracking.wandb import CURVES, overfitting
 
 SETTINGS: dict[str, Any] = {
     "model": "yolo11n-seg.yaml",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yolotune
-from yolotune.record import Ending, Verdict
-from yolotune.recorder import Record
-from yolotune.study import Study, load_study
+from yolotune.config.settings import Study, load_study
+from yolotune.record.study import Ending, Verdict
+from yolotune.record.writer import Record
 
 SETTINGS: dict[str, Any] = {
     "model": "yolo11n-seg.yaml",

@@ -17,9 +17,9 @@ import yaml
 from optuna.trial import TrialState
 
 import yolotune
-from yolotune.plan import Listener
-from yolotune.record import Ending, StudyRecord, Verdict, read_study
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.record.study import Ending, StudyRecord, Verdict, read_study
+from yolotune.tuner.plan import Listener
 
 CURVES = {"MaskPR_curve.png", "BoxF1_curve.png", "confusion_matrix.png", "results.png", "results.csv", "labels.jpg"}
 SETTINGS: dict[str, Any] = {

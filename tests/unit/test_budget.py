@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from records import write_study
-from yolotune.budget import Budget
-from yolotune.check import check_settings, notes
-from yolotune.dataset import load_dataset
+from yolotune.cli.options import FLAGS, make_study
+from yolotune.config.budget import Budget
+from yolotune.config.settings import Study, load_study, recorded_study
+from yolotune.config.template import study_file
+from yolotune.data.dataset import load_dataset
 from yolotune.errors import UserError
-from yolotune.flags import FLAGS, make_study
-from yolotune.outcome import duration, outcome, sentence
-from yolotune.record import Ending, Verdict, read_study
-from yolotune.sessions import BETWEEN_S, FILE, Sessions, seconds_worked
-from yolotune.stop import Stop
-from yolotune.study import Study, load_study, recorded_study
-from yolotune.template import study_file
+from yolotune.record.study import Ending, Verdict, read_study
+from yolotune.record.worked_time import BETWEEN_S, FILE, Sessions, seconds_worked
+from yolotune.report.outcome import duration, outcome, sentence
+from yolotune.schedulers.stop import Stop
+from yolotune.tuner.check import check_settings, notes
 
 
 def numbers(study: Study) -> tuple[int, int, float]:
@@ -206,7 +206,7 @@ def test_hours_of_before_count() -> None:
 
 def test_sessions_add_up_and_survive_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("yolotune.sessions.time.monotonic", lambda: now)
+    monkeypatch.setattr("yolotune.record.worked_time.time.monotonic", lambda: now)
     assert seconds_worked(tmp_path) == 0
     first = Sessions(tmp_path)
     now += BETWEEN_S - 1

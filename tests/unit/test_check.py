@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from yolotune.check import check, check_settings, notes
-from yolotune.cluster import Node
-from yolotune.dataset import Dataset, load_dataset
-from yolotune.environment import environment
+from yolotune.config.settings import Study
+from yolotune.data.dataset import Dataset, load_dataset
+from yolotune.data.shapes import make_shapes
+from yolotune.display.lines import plan_lines
 from yolotune.errors import UserError
-from yolotune.progress import plan_lines
-from yolotune.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out, suited
-from yolotune.shapes import make_shapes
-from yolotune.study import Study
+from yolotune.record.environment import environment
+from yolotune.tuner.check import check, check_settings, notes
+from yolotune.tuner.cluster import Node
+from yolotune.tuner.resources import CURVES, RESUMABLE, STATE, check_storage, forecast, share_out, suited
 
 MODEL = "yolo11n-seg.yaml"
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolotune import labels
-from yolotune.dataset import Dataset, load_dataset, write_resolved, write_train_subset
+from yolotune._yaml import read_yaml
+from yolotune.data import labels
+from yolotune.data.dataset import Dataset, load_dataset, write_resolved, write_train_subset
+from yolotune.data.shapes import make_shapes
 from yolotune.errors import Problem, UserError
-from yolotune.shapes import make_shapes
-from yolotune.yamlio import read_yaml
 
 NPY = b"\x93NUMPY\x01\x00\x46\x00{'descr': '<i8', 'fortran_order': False, 'shape': (), }".ljust(79) + b"\n" + bytes(8)
 TRIANGLE = "0.1 0.1 0.9 0.1 0.5 0.9"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from yolotune.cli.options import FLAGS, make_study
+from yolotune.config.settings import Asha, Plateau, Study
 from yolotune.errors import UserError
-from yolotune.flags import FLAGS, make_study
-from yolotune.study import Asha, Plateau, Study
 
 #: The guide's flags, as issue and guide name them.
 GUIDE = """

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from yolotune.forecast import Rules, forecast, trials_for
-from yolotune.halving import SuccessiveHalving, Word
-from yolotune.record import Verdict
-from yolotune.rungs import Halving
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.record.study import Verdict
+from yolotune.schedulers.asha import Halving
+from yolotune.schedulers.forecast import Rules, forecast, trials_for
+from yolotune.schedulers.halving import SuccessiveHalving, Word
 
 
 def study_of(epochs: int, trials: int, seed: int = 0, **asha: Any) -> Study:

@@ -15,13 +15,13 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.utils.util import flatten_dict
 
-from yolotune.halving import SuccessiveHalving, Turn, Word
-from yolotune.pausing import Halving
-from yolotune.record import Ending, TrialRecord, Verdict
-from yolotune.schedule import Endings
-from yolotune.signals import GAINS, losses
-from yolotune.stop import Stop
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.record.study import Ending, TrialRecord, Verdict
+from yolotune.schedulers.halving import SuccessiveHalving, Turn, Word
+from yolotune.schedulers.plateau import Endings
+from yolotune.schedulers.ranking import GAINS, losses
+from yolotune.schedulers.stop import Stop
+from yolotune.tuner.pausing import Halving
 
 F1 = "seg_metrics/F1"
 

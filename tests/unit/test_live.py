@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from yolotune.live import LiveView, Picture, print_status, watching
-from yolotune.progress import Lines
-from yolotune.record import Ending, StudyRecord, Verdict
-from yolotune.status import Best, OpenRung, RunningTrial, Summary
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.display.lines import Lines
+from yolotune.display.live import LiveView, Picture, print_status, watching
+from yolotune.record.study import Ending, StudyRecord, Verdict
+from yolotune.report.status import Best, OpenRung, RunningTrial, Summary
 
 RUNNING = (
     RunningTrial(12, 41, 250, 0.4012, 0.5123, 12.0, 2508.0),
@@ -119,7 +119,7 @@ class Stuck(io.StringIO):
 
 
 def test_a_terminal_that_takes_nothing_does_not_hold_up_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolotune.progress.plan_lines", lambda plan: [])
+    monkeypatch.setattr("yolotune.display.lines.plan_lines", lambda plan: [])
     file = Stuck()
     view = LiveView(Console(file=file, width=80, height=24, force_terminal=True, color_system=None, soft_wrap=True))
     plan: Any = SimpleNamespace(study=Study(data="d.yaml"), origin=None)

@@ -9,15 +9,15 @@ from typing import Any
 import optuna
 import pytest
 
-from yolotune import mirror
-from yolotune.dashboard import update
+from yolotune.config.settings import Study
 from yolotune.errors import UserError
-from yolotune.lock import owned
-from yolotune.record import Ending, StudyRecord, Verdict, read_study
-from yolotune.recorder import Record
-from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher
-from yolotune.study import Study
+from yolotune.record.lock import owned
+from yolotune.record.study import Ending, StudyRecord, Verdict, read_study
+from yolotune.record.writer import Record
+from yolotune.schedulers.plateau import Endings
+from yolotune.search import database as mirror
+from yolotune.search.optimizer import OptunaSearcher
+from yolotune.workflows.dashboard import update
 
 F1 = "seg_metrics/F1"
 STUDY = Study(data="d.yaml", name="fish", space={"lr0": "loguniform(1e-5, 1e-1)", "batch": "choice([8, 16])"})

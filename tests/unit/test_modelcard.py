@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.metrics import GROUPS, SHORT
-from yolotune.modelcard import SEEN, _scores, sentence
-from yolotune.record import Ending, StudyRecord, TrialRecord, Verdict
+from yolotune.record.study import Ending, StudyRecord, TrialRecord, Verdict
+from yolotune.workflows.model_card import SEEN, _scores, sentence
 
 
 def trained(*values: float | None) -> StudyRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yolotune.paired import Compared, best_of, compare, half_width, spread, t95, verdict
+from yolotune.workflows.paired import Compared, best_of, compare, half_width, spread, t95, verdict
 
 
 @pytest.mark.parametrize(

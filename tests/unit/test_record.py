@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from yolotune.errors import UserError
-from yolotune.record import Confirmed, Ending, Verdict, read_study, trial_folder
-from yolotune.recorder import Record
+from yolotune.record.study import Confirmed, Ending, Verdict, read_study, trial_folder
+from yolotune.record.writer import Record
 
 METRIC = "seg_metrics/F1"
 DONE = Ending(Verdict.COMPLETED, "all 3 epochs")

@@ -15,7 +15,7 @@ from genetic import Genetic
 from record_curves import points
 from regret import METHODS, run
 from regret_report import curve, interval, paired, times_fewer
-from yolotune.study import Study
+from yolotune.config.settings import Study
 
 BUDGETS = np.array([1.0, 2.0, 5.0, 10.0])
 EPOCHS = 6

@@ -15,11 +15,11 @@ from policies import Given, Searches
 from replay import Outcome, compare, simulate, surrogate_study, table_study
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
-from yolotune.points import default_point
-from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher
-from yolotune.space import Point
-from yolotune.study import Study
+from yolotune.config.points import default_point
+from yolotune.config.settings import Study
+from yolotune.config.space import Point
+from yolotune.schedulers.plateau import Endings
+from yolotune.search.optimizer import OptunaSearcher
 
 DEFAULTS = default_point(Study(data="none").domains, 1)[0]
 TWO = {"grace_period": 2, "reduction_factor": 2, "brackets": 1, "rank": "best"}

@@ -15,17 +15,17 @@ import plotly.graph_objects as go
 import pytest
 
 from records import ENVIRONMENT, write_study
-from yolotune import engine
+from yolotune.config.settings import load_study
 from yolotune.errors import UserError
-from yolotune.plan import Listener
-from yolotune.record import Ending, Verdict, read_study
+from yolotune.record.study import Ending, Verdict, read_study
 from yolotune.report import course, ladder, page, story
 from yolotune.report.charts import DARK, MARKS, SHOWN, label, listed, number, shown_trials, wrapped
 from yolotune.report.facts import Facts, Gain, gather
 from yolotune.report.influence import influence
 from yolotune.report.page import sections, write_report
 from yolotune.report.predict import best_confidence, spread
-from yolotune.study import load_study
+from yolotune.tuner import runner as engine
+from yolotune.tuner.plan import Listener
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 FULL = Ending(Verdict.COMPLETED, "all 30 epochs")
@@ -346,7 +346,7 @@ def test_keys_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_command_writes_the_page_without_ray_or_torch(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=12)
     code = (
-        "import sys, yolotune.cli as cli; code = cli._exit_code(cli.app, sys.argv[1:]);"
+        "import sys, yolotune.cli.commands as cli; code = cli._exit_code(cli.app, sys.argv[1:]);"
         "print(code, *{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(

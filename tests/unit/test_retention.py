@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from yolotune.config.settings import Study
 from yolotune.errors import UserError
-from yolotune.record import trial_folder
-from yolotune.retention import drop_weights
-from yolotune.study import Study
+from yolotune.record.retention import drop_weights
+from yolotune.record.study import trial_folder
 
 
 def make(folder: Path, values: dict[int, float | None], leaving: int | None = None) -> None:

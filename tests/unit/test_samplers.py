@@ -11,8 +11,8 @@ from optuna.samplers import GPSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from yolotune.samplers import foretold, make_sampler, propose
-from yolotune.study import Study
+from yolotune.config.settings import Study
+from yolotune.search.samplers import foretold, make_sampler, propose
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
 

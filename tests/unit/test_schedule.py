@@ -16,13 +16,13 @@ from ray.tune.schedulers.async_hyperband import _Bracket
 from ray.tune.stopper import TrialPlateauStopper
 from ray.tune.utils.util import flatten_dict
 
-from yolotune.earlystop import Plateau
+from yolotune.config.early_stopping import Plateau
+from yolotune.config.settings import Study
 from yolotune.errors import StudyFailed
-from yolotune.record import Verdict
-from yolotune.rungs import Rungs
-from yolotune.schedule import Asha, Endings, PlateauStopper, patience_plateau, std_plateau
-from yolotune.signals import GAINS
-from yolotune.study import Study
+from yolotune.record.study import Verdict
+from yolotune.schedulers.asha import Rungs
+from yolotune.schedulers.plateau import Asha, Endings, PlateauStopper, patience_plateau, std_plateau
+from yolotune.schedulers.ranking import GAINS
 
 F1 = "seg_metrics/F1"
 WATCHED = "train_seg_metrics/F1"

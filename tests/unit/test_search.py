@@ -14,16 +14,16 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from yolotune.distributions import distribution
-from yolotune.halving import Turn
-from yolotune.points import default_point
-from yolotune.record import Ending, TrialRecord, Verdict
-from yolotune.restarts import Restarts
-from yolotune.schedule import Endings
-from yolotune.search import OptunaSearcher
-from yolotune.space import Choice, RandInt, Uniform
-from yolotune.stop import Stop
-from yolotune.study import Study
+from yolotune.config.distributions import distribution
+from yolotune.config.points import default_point
+from yolotune.config.settings import Study
+from yolotune.config.space import Choice, RandInt, Uniform
+from yolotune.record.study import Ending, TrialRecord, Verdict
+from yolotune.schedulers.halving import Turn
+from yolotune.schedulers.plateau import Endings
+from yolotune.schedulers.stop import Stop
+from yolotune.search.optimizer import OptunaSearcher
+from yolotune.tuner.restarts import Restarts
 
 F1 = "seg_metrics/F1"
 SPACE = {"lr0": "loguniform(1e-5, 1e-1)", "warmup_epochs": "randint(0, 5)", "batch": "choice([8, 16])"}

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from yolotune.metrics import TRAIN_LOSSES
-from yolotune.signals import GAINS, losses, scores
+from yolotune.schedulers.ranking import GAINS, losses, scores
 
 ROW = {"train/box": 1.5, "train/seg": 3.0, "train/cls": 2.0, "train/dfl": 0.8, "seg_metrics/F1": 0.5}
 

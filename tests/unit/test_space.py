@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray import tune
 
-from yolotune.arguments import check_names, check_space, check_values
-from yolotune.points import automatic_lr0, default_point, resolve_point
-from yolotune.space import (
+from yolotune.config.arguments import check_names, check_space, check_values
+from yolotune.config.points import automatic_lr0, default_point, resolve_point
+from yolotune.config.space import (
     Choice,
     RandInt,
     Space,

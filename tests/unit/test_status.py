@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from yolotune.lock import Holder, holder, owned
-from yolotune.record import Ending, Verdict, read_study
-from yolotune.recorder import Record
-from yolotune.space import Choice, Uniform
-from yolotune.status import (
+from yolotune._yaml import write_yaml
+from yolotune.config.settings import Study
+from yolotune.config.space import Choice, Uniform
+from yolotune.record.lock import Holder, holder, owned
+from yolotune.record.study import Ending, Verdict, read_study
+from yolotune.record.writer import Record
+from yolotune.report.status import (
     Best,
     OpenRung,
     Tally,
@@ -23,8 +25,6 @@ from yolotune.status import (
     planned_trials,
     summarize,
 )
-from yolotune.study import Study
-from yolotune.yamlio import write_yaml
 
 F1, TRAIN_F1 = "seg_metrics/F1", "train_seg_metrics/F1"
 SETTINGS = {

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from ultralytics.utils.files import increment_path
 
-from yolotune.check import check_settings
-from yolotune.earlystop import Asha, epochs_of
+from yolotune.config.early_stopping import Asha, epochs_of
+from yolotune.config.points import read_points
+from yolotune.config.settings import Study, load_study, merge, read_preset
+from yolotune.config.space import Uniform, parse_domain
 from yolotune.errors import UserError
-from yolotune.points import read_points
-from yolotune.space import Uniform, parse_domain
-from yolotune.study import Study, load_study, merge, read_preset
+from yolotune.tuner.check import check_settings
 
 #: The guide's section "Search Space Configuration", as it stands there.
 GUIDE = {
@@ -78,7 +78,7 @@ def test_the_default_preset_searches_the_names_of_the_guide_without_the_inert_on
 
 
 def test_each_deviation_from_the_guide_stands_on_a_line_with_its_reason() -> None:
-    text = (Path(__file__).parents[2] / "src/yolotune/presets/yolo11-seg.yaml").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "src/yolotune/config/presets/yolo11-seg.yaml").read_text(encoding="utf-8")
     lines = {line.split(":")[0].strip(): line for line in text.splitlines() if line.startswith("  ")}
     study = Study(data="d.yaml")
     for name, domain in study.domains.items():

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from yolotune.check import check
+from yolotune.config.settings import Study, load_study
+from yolotune.config.space import Point
+from yolotune.data.shapes import make_shapes
 from yolotune.errors import UserError
-from yolotune.prior import Provenance, Source, fit
-from yolotune.record import Ending, Verdict, best_trials, read_study
-from yolotune.recorder import Record
-from yolotune.shapes import make_shapes
-from yolotune.space import Point
-from yolotune.study import Study, load_study
-from yolotune.warmstart import Here, Warm, decided, warm_points
+from yolotune.record.study import Ending, Verdict, best_trials, read_study
+from yolotune.record.writer import Record
+from yolotune.search.provenance import Provenance, Source, fit
+from yolotune.search.warm_start import Here, Warm, decided, warm_points
+from yolotune.tuner.check import check
 
 HERE = Here(nc=3, fingerprint="fish", model="yolo11n-seg.pt")
 SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}

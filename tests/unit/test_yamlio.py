@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from yolotune._yaml import MAX_SIZE, parse_yaml, read_yaml, write_yaml
 from yolotune.errors import UserError
-from yolotune.yamlio import MAX_SIZE, parse_yaml, read_yaml, write_yaml
 
 TRICKY = [
     "1e-3",

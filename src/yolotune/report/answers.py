@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from yolotune.record import TrialRecord
+from yolotune.config.space import Choice, Domain, Space, Uniform
+from yolotune.record.study import TrialRecord
 from yolotune.report.charts import (
     ACCENT,
     FAINT,
@@ -28,7 +29,6 @@ from yolotune.report.charts import (
 )
 from yolotune.report.facts import Facts, ranked
 from yolotune.report.influence import Influence
-from yolotune.space import Choice, Domain, Space, Uniform
 
 #: Hyperparameters that are sliced, and those that parallel coordinates show, at most.
 SLICES, ROWS = 6, 12

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yolotune.metrics import GROUPS, SHORT
-from yolotune.record import StudyRecord, TrialRecord, Verdict
+from yolotune.record.study import StudyRecord, TrialRecord, Verdict
 from yolotune.report.facts import ranked
 
 Figure = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yolotune.metrics import better
-from yolotune.record import StudyRecord, TrialRecord
+from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.charts import (
     ACCENT,
     GOOD,
@@ -29,7 +29,7 @@ from yolotune.report.charts import (
     wrapped,
 )
 from yolotune.report.facts import Facts, best_report, curve
-from yolotune.tracking import LEVELS, SEVERE_GAP, WARNING_GAP, overfitting, overfitting_level
+from yolotune.tracking.wandb import LEVELS, SEVERE_GAP, WARNING_GAP, overfitting, overfitting_level
 
 
 def best_so_far(facts: Facts) -> Chart | None:

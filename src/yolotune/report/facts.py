@@ -10,10 +10,10 @@ from enum import Enum
 from itertools import pairwise
 from typing import Any
 
+from yolotune.config.settings import recorded_study
 from yolotune.metrics import SCORES, best_epoch, is_finite
-from yolotune.outcome import Outcome, outcome
-from yolotune.record import FINISHED, StudyRecord, TrialRecord, Verdict
-from yolotune.study import recorded_study
+from yolotune.record.study import FINISHED, StudyRecord, TrialRecord, Verdict
+from yolotune.report.outcome import Outcome, outcome
 
 #: A score that differs by less is taken for noise, however smooth the curves are; of a loss, this share of it.
 SMALLEST_GAIN = 0.01

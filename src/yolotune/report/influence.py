@@ -7,10 +7,10 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from yolotune.record import StudyRecord, TrialRecord, Verdict
+from yolotune.config.settings import Study
+from yolotune.config.space import Domain
+from yolotune.record.study import StudyRecord, TrialRecord, Verdict
 from yolotune.report.facts import finished
-from yolotune.space import Domain
-from yolotune.study import Study
 
 #: Finished trials below which importance means nothing: the best tenth of them is one trial.
 ENOUGH = 10
@@ -101,7 +101,7 @@ def _evaluator(trials: list[TrialRecord], space: dict[str, Domain], count: int) 
     """Returns a function from values, one per trial, to importances; the Optuna study behind it is made once."""
     import optuna
 
-    from yolotune.distributions import distribution
+    from yolotune.config.distributions import distribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     known = optuna.create_study(direction="minimize")

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from yolotune.halving import SuccessiveHalving
-from yolotune.record import StudyRecord, Verdict
+from yolotune.config.settings import Study
+from yolotune.record.study import StudyRecord, Verdict
 from yolotune.report.charts import FAINT, Chart, figure, marker, number, plural, ring, rings, shown_trials, wrapped
 from yolotune.report.facts import Facts
-from yolotune.rungs import Halving
-from yolotune.status import planned_trials
-from yolotune.study import Study
+from yolotune.report.status import planned_trials
+from yolotune.schedulers.asha import Halving
+from yolotune.schedulers.halving import SuccessiveHalving
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from yolotune.preflight import redact
-from yolotune.record import StudyRecord, read_study
+from yolotune._yaml import write_atomic
+from yolotune.config.settings import Study, load_study
+from yolotune.record.study import StudyRecord, read_study
 from yolotune.report import answers, course, ladder, story, tables
 from yolotune.report.charts import DARK, GLYPHS, INK, MARKS, Chart, label, left_out
 from yolotune.report.facts import Facts, gather
 from yolotune.report.influence import influence
 from yolotune.report.photos import Photos, photographs
-from yolotune.study import Study, load_study
-from yolotune.yamlio import write_atomic
+from yolotune.tracking.wandb_preflight import redact
 
 FILE = "report.html"
 LEFT_OUT = "They were left out of this report; `yolotune report FOLDER` draws them."

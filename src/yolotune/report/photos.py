@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolotune.metrics import is_finite
-from yolotune.record import TrialRecord
+from yolotune.record.study import TrialRecord
 from yolotune.report.facts import Facts, best_report
 
 #: Photographs, and seconds that drawing them may take.

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from yolotune.job import isolate
-from yolotune.labels import read_index
+from yolotune.data.labels import read_index
+from yolotune.training.job import isolate
 
 #: Longest side of a drawn photograph in pixels, and the quality of its JPEG.
 SIDE, QUALITY = 400, 80

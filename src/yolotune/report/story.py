@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolotune.outcome import duration, sentence
-from yolotune.prior import known_from, recorded_provenance, told_of
-from yolotune.record import StudyRecord, TrialRecord
+from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.charts import label, listed, number, plural
 from yolotune.report.facts import IN_FULL, Facts, Gain, labelled
 from yolotune.report.influence import ENOUGH, Influence
 from yolotune.report.ladder import Rung
-from yolotune.tracking import LEVELS, overfitting_level
+from yolotune.report.outcome import duration, sentence
+from yolotune.search.provenance import known_from, recorded_provenance, told_of
+from yolotune.tracking.wandb import LEVELS, overfitting_level
 
 HEADLINES = {
     Gain.NOTHING: "No trial has a value yet.",

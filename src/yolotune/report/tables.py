@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yolotune.outcome import duration
-from yolotune.prior import known_from
-from yolotune.record import TrialRecord, Verdict
+from yolotune.config.space import Space
+from yolotune.record.study import TrialRecord, Verdict
 from yolotune.report.charts import GLYPHS, label, number, verdict_of
 from yolotune.report.facts import Facts, value_of
 from yolotune.report.ladder import Rung
+from yolotune.report.outcome import duration
 from yolotune.report.story import changed_arguments, trial_tail
-from yolotune.space import Space
-from yolotune.tracking import overfitting_level
+from yolotune.search.provenance import known_from
+from yolotune.tracking.wandb import overfitting_level
 
 #: Class names shown of a dataset with many.
 NAMES_SHOWN = 200

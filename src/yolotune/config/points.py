@@ -1,0 +1,132 @@
+"""Points: Ultralytics' defaults, those of a user's files, and which are tried first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yolotune._yaml import read_yaml
+from yolotune.config.arguments import ADAM_FAMILY, ultralytics_defaults
+from yolotune.config.space import Choice, Domain, Point, RandInt, Space, Uniform, is_number
+from yolotune.errors import Problem, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from yolotune.config.settings import Study
+
+
+def automatic_lr0(nc: int) -> float:
+    """Returns the rate that `optimizer=auto` gives AdamW for `nc` classes (ultralytics/engine/trainer.py)."""
+    return round(0.002 * 5 / (4 + nc), 6)
+
+
+def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, list[str]]:
+    """Returns Ultralytics' defaults as a point of the space, and in words what the space forced to differ.
+
+    The defaults are those of a plain `yolo segment train` whose `optimizer=auto` picks AdamW, as it does for trainings
+    of up to 10,000 iterations: lr0 by the number of classes, momentum 0.9, no warm-up of the bias rate. A study that
+    fixes another family of optimizers gets the values of `cfg/default.yaml`, which are meant for SGD.
+
+    Args:
+        space: The study's space.
+        nc: Number of classes of the dataset.
+        optimizer: The one that the study fixes, if it does.
+    """
+    automatic = {"optimizer": "AdamW", "lr0": automatic_lr0(nc), "momentum": 0.9, "warmup_bias_lr": 0.0}
+    adam = optimizer is None or str(optimizer).lower() in ADAM_FAMILY
+    wanted = {**ultralytics_defaults(), **(automatic if adam else {})}
+    point: Point = {}
+    moved = []
+    for name, domain in space.items():
+        value = wanted.get(name)  # a name that Ultralytics does not know is `check_names`' business
+        if isinstance(domain, Uniform) and is_number(value):
+            value = float(value)
+        elif isinstance(domain, RandInt) and is_number(value) and float(value).is_integer():
+            value = int(value)
+        point[name] = domain.nearest(value)
+        if point[name] != value:
+            moved.append(f"{name} {value} is outside {domain}: {point[name]} instead")
+    return point, moved
+
+
+def exact(domain: Domain, value: Any) -> Any:
+    """Returns a written value with the type that the distribution gives; whether it lies in it is not asked."""
+    if isinstance(domain, Uniform) and is_number(value):
+        return float(value)
+    if isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(domain, Choice) and is_number(value):  # 16.0 is the option 16, but true is not the option 1
+        return next((option for option in domain.options if is_number(option) and option == value), value)
+    return value
+
+
+def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> tuple[Point, list[Problem]]:
+    """Returns a user's point with exact types, and everything wrong with it.
+
+    Args:
+        raw: Argument name to value; `lr0: auto` stands for `automatic_lr0(nc)`.
+        space: What the point must lie in, all of it.
+        nc: Number of classes of the dataset.
+        where: The file and the point's place in it, for messages.
+    """
+    problems = []
+    point: Point = {}
+    for name in space:
+        if name not in raw:
+            problems.append(
+                Problem(f"{where}: {name}", "missing; a point gives every searched argument.", f"add {name}.")
+            )
+    for name, value in raw.items():
+        domain = space.get(name)
+        if domain is None:
+            hint = did_you_mean(name, space)
+            problems.append(Problem(f"{where}: {name}", f"not searched by this study.{hint}", "remove or rename it."))
+            continue
+        if name == "lr0" and value == "auto":
+            value = automatic_lr0(nc)
+        value = exact(domain, value)
+        if value in domain:
+            point[name] = value
+        else:
+            fix = "move it inside, or widen the space."
+            problems.append(Problem(f"{where}: {name}", f"got {value!r}, expected a value of {domain}.", fix))
+    return point, problems
+
+
+def read_points(study: Study, nc: int) -> tuple[list[Point], list[Problem]]:
+    """Reads all initial points of a study, trial 0 first.
+
+    Trial 0 is Ultralytics' defaults, always, so that a study can say whether it beat them. A given point that equals an
+    earlier one is left out.
+
+    Args:
+        study: The study.
+        nc: Number of classes of its dataset.
+    """
+    points = [default_point(study.domains, nc, study.fixed.get("optimizer"))[0]]
+    problems: list[Problem] = []
+    for number, given in enumerate(study.points, start=1):
+        where = given if isinstance(given, str) else f"points[{number}]"
+        try:
+            written = _read_point_file(given) if isinstance(given, str) else [given]
+        except UserError as error:
+            problems += error.problems
+            continue
+        for index, raw in enumerate(written):
+            if not isinstance(raw, dict):
+                problems.append(
+                    Problem(where, f"a point is a map of values. Got {raw!r}.", "write `lr0: 0.001` and so on.")
+                )
+                continue
+            place = f"{where}[{index}]" if index else where
+            point, wrong = resolve_point(raw, study.domains, nc, place)
+            problems += wrong
+            if not wrong and point not in points:
+                points.append(point)
+    return points, problems
+
+
+def _read_point_file(name: str) -> list[Any]:
+    """Reads a point or a list of points from a file."""
+    read = read_yaml(Path(name))
+    return read if isinstance(read, list) else [read]

@@ -1,0 +1,304 @@
+"""The folder of a study, the only truth about it, as it is read; `recorder.py` writes it as things happen.
+
+    study.yaml  environment.json  trials/0007/{point.yaml, epochs.jsonl, verdict.yaml, ...}  best.yaml
+
+A torn last line of `epochs.jsonl` is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yolotune._yaml import read_yaml
+from yolotune.config.space import Point
+from yolotune.errors import UserError, fail
+from yolotune.metrics import better
+from yolotune.record.worked_time import seconds_worked
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = 1
+#: In the folder of a search: what was found when its best points were trained again.
+CONFIRMED = Path("confirm") / "confirmed.yaml"
+
+
+class Verdict(StrEnum):
+    """Why a trial ended."""
+
+    COMPLETED = "completed"  # all its epochs
+    PRUNED = "pruned"  # ASHA or halving: worse than its peers at a rung
+    PLATEAUED = "plateaued"  # converged
+    DIVERGED = "diverged"  # NaN or Inf
+    OOM = "oom"  # out of memory
+    FAILED = "failed"  # an error
+    INTERRUPTED = "interrupted"  # the study was stopped
+
+
+#: In `ended.yaml` in place of a verdict: the trial waits for others of its batch, and no process trains it.
+PAUSED = "paused"
+#: The trial's value stands, and the searcher may learn from it.
+FINISHED = frozenset({Verdict.COMPLETED, Verdict.PLATEAUED, Verdict.PRUNED})
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A verdict and its reason in words."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as it stands in the record.
+
+    Attributes:
+        number: From 0, in the order of suggestion.
+        folder: `trials/0007`.
+        point: Hyperparameters, flat.
+        epochs: One flat map per epoch, in order.
+        ending: None while it runs.
+        effective: Arguments that became something else than the point or the study said.
+        restarts: How often its process or node died and it went on, since it was last started.
+        paused: Whether it has no verdict and waits for others, its process gone.
+    """
+
+    number: int
+    folder: Path
+    point: Point
+    epochs: list[dict[str, Any]]
+    ending: Ending | None
+    best_epoch: int | None
+    value: float | None
+    effective: dict[str, Any] = field(default_factory=dict)
+    restarts: int = 0
+    paused: bool = False
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is to go on when the study is resumed."""
+        return self.ending is None or self.ending.verdict is Verdict.INTERRUPTED
+
+    @property
+    def weights(self) -> Path:
+        """`best.pt`, the weights of the best epoch."""
+        return self.folder / "weights" / "best.pt"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.ending.verdict if self.ending else None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """The point that was best when the best ones were trained again on fresh seeds.
+
+    Attributes:
+        trial: Of the search.
+        mean: Its objective, over the seeds.
+        seeds: Those it was trained on.
+        search_best: The best value of the search at that time. A trial found later has to beat it: a smaller value was
+            there already when the confirmed point was chosen, and was no reason to choose another.
+    """
+
+    trial: int
+    mean: float
+    seeds: tuple[int, ...]
+    search_best: float
+
+    def beaten_by(self, value: float, mode: str) -> bool:
+        """Whether a search value is reason enough to prefer its trial to the confirmed one."""
+        return better(value, self.search_best, mode)
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as it stands in the record; what `yolotune.run` returns."""
+
+    folder: Path
+    settings: dict[str, Any]
+    trials: list[TrialRecord]
+
+    @property
+    def metric(self) -> str:
+        """The objective by the record's name."""
+        return str(self.settings["metric"])
+
+    @property
+    def mode(self) -> str:
+        return str(self.settings["direction"])
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The trial with the best value; None as long as no trial has one."""
+        best: TrialRecord | None = None
+        for trial in self.trials:
+            if trial.value is not None and better(trial.value, best.value if best else None, self.mode):
+                best = trial
+        return best
+
+    @cached_property
+    def confirmed(self) -> Confirmed | None:
+        """The confirmed point, if there is one.
+
+        Raises:
+            UserError: The file that says so is damaged.
+        """
+        path = self.folder / CONFIRMED
+        said = _plain(path).get("best") if path.exists() else None
+        if said is None:
+            return None
+        try:
+            found = Confirmed(said["trial"], said["mean"], tuple(said["seeds"]), said["search_best"])
+        except (KeyError, TypeError) as error:
+            raise fail(str(path), "damaged: it does not say which point is best.", "run the confirm again.") from error
+        return found if any(trial.number == found.trial for trial in self.trials) else None
+
+    @property
+    def chosen(self) -> TrialRecord | None:
+        """The trial whose point best.yaml holds: the confirmed one, unless one found since has a better value."""
+        best, held = self.best, self.confirmed
+        if held is None or (best is not None and best.value is not None and held.beaten_by(best.value, self.mode)):
+            return best
+        return self.trial(held.trial)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Returns a trial that is there."""
+        return next(trial for trial in self.trials if trial.number == number)
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many trials ended how; running ones under `running`."""
+        return dict(Counter(str(trial.verdict or "running") for trial in self.trials))
+
+    @property
+    def epochs_trained(self) -> int:
+        return sum(len(trial.epochs) for trial in self.trials)
+
+    @cached_property
+    def seconds_worked(self) -> float:
+        """Seconds that processes have worked on the study, all its resumes together."""
+        return seconds_worked(self.folder)
+
+    def frame(self) -> pandas.DataFrame:
+        """Returns all epoch reports as one table: a row per epoch, `trial` and `epoch` first."""
+        import pandas
+
+        return pandas.DataFrame([{"trial": trial.number, **row} for trial in self.trials for row in trial.epochs])
+
+
+def best_trials(study: StudyRecord, top: int) -> list[TrialRecord]:
+    """Returns the trials with the best values that stand, best first, no point twice."""
+    valued = [trial for trial in study.trials if trial.verdict in FINISHED and trial.value is not None]
+    best: list[TrialRecord] = []
+    for trial in sorted(valued, key=lambda trial: trial.value or 0.0, reverse=study.mode == "max"):
+        if len(best) < top and trial.point not in [found.point for found in best]:
+            best.append(trial)
+    return best
+
+
+def trial_folder(study: Path, number: int) -> Path:
+    """Returns `trials/0007` of a study's folder."""
+    return study / "trials" / f"{number:04d}"
+
+
+def read_study(folder: Path) -> StudyRecord:
+    """Reads a study's folder, running or ended.
+
+    Raises:
+        UserError: The folder holds no study, or a file of it is damaged.
+    """
+    settings = folder / "study.yaml"
+    if not settings.is_file():
+        raise fail(str(folder), "no study here: study.yaml is missing.", "give the folder that `yolotune run` printed.")
+    head = _plain(settings)
+    if not {"metric", "direction"} <= head.keys():
+        raise fail(str(settings), "says neither metric nor direction.", "give the folder that `yolotune run` printed.")
+    folders = {int(path.name): path for path in (folder / "trials").glob("*") if path.name.isdecimal()}
+    trials = [_read_trial(path) for _, path in sorted(folders.items()) if _exists(path)]
+    return StudyRecord(folder=folder, settings=head, trials=trials)
+
+
+def _exists(folder: Path) -> bool:
+    """Whether a trial is there: it is from its point.yaml on, and this may be read while one is being started."""
+    written = [name for name in ("epochs.jsonl", "verdict.yaml") if (folder / name).exists()]
+    if (folder / "point.yaml").exists() or not written:
+        return (folder / "point.yaml").exists()
+    raise fail(str(folder / "point.yaml"), f"is missing beside {written[0]}.", _RESTORE)
+
+
+def read_ending(folder: Path) -> Ending | None:
+    """Returns the verdict on the trial of a folder, if it has one."""
+    path = folder / "verdict.yaml"
+    return _ending(_plain(path), path) if path.exists() else None
+
+
+def _read_trial(folder: Path) -> TrialRecord:
+    point = _plain(folder / "point.yaml")
+    end = _plain(folder / "verdict.yaml") if (folder / "verdict.yaml").exists() else {}
+    ending = _ending(end, folder / "verdict.yaml") if end else None
+    rows = read_rows(folder / "epochs.jsonl")
+    if len(rows) < int(end.get("epochs", 0)):
+        what = f"damaged: it holds {len(rows)} epochs, verdict.yaml says {end['epochs']}."
+        raise fail(str(folder / "epochs.jsonl"), what, _RESTORE)
+    return TrialRecord(
+        number=int(folder.name),
+        folder=folder,
+        point=point,
+        epochs=rows,
+        ending=ending,
+        best_epoch=end.get("best_epoch"),
+        value=end.get("value"),
+        effective=end.get("effective", {}),
+        restarts=end.get("restarts", 0),
+        paused=ending is None and _is_paused(folder),
+    )
+
+
+def _is_paused(folder: Path) -> bool:
+    """Whether a trial without a verdict has left its training to wait for others."""
+    try:
+        return bool(_plain(folder / "ended.yaml").get("verdict") == PAUSED)
+    except (OSError, UserError):  # none, or it is going on just now
+        return False
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    """Reads a map that yolotune wrote, without its schema version."""
+    read = read_yaml(path, whole=True)
+    if not isinstance(read, dict):
+        raise fail(str(path), "damaged: a map was expected.", _RESTORE)
+    return {key: value for key, value in read.items() if key != "schema"}
+
+
+_RESTORE = "restore it from a copy, or remove the trial's folder; the study then goes on without it."
+
+
+def _ending(said: Mapping[str, Any], path: Path) -> Ending:
+    try:
+        return Ending(Verdict(said["verdict"]), str(said["reason"]))
+    except (KeyError, ValueError) as error:
+        raise fail(str(path), f"damaged: {said!r:.80} is no verdict.", _RESTORE) from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Reads epoch reports; a last line that was torn by a crash is dropped."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    rows = []
+    for place, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        try:
+            row = {key: value for key, value in json.loads(line).items() if key != "schema"}
+        except (ValueError, AttributeError) as error:  # no JSON, or no map
+            raise fail(f"{path}:{place}", "damaged line.", "remove the line; the epoch is lost.") from error
+        rows.append(row)
+    return rows

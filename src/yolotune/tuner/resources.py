@@ -1,0 +1,178 @@
+"""What a study has and needs: cores, GPUs, a place to keep it, and the disk it fills."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from yolotune.config.settings import Study
+from yolotune.errors import Problem, fail
+from yolotune.training.weights import size_of
+from yolotune.tuner.cluster import Node
+from yolotune.tuner.plan import Resources
+
+#: Bytes of a trial's curves, plots and log; 2 to 3 MB were measured.
+CURVES = 3_000_000
+#: A checkpoint to resume from is so many times best.pt: an optimizer with two moments in single precision.
+RESUMABLE = 5
+#: What a training that is left keeps beside (`exact.py`), in sizes of best.pt: weights and EMA, momentum and gradients.
+STATE = 8
+#: Work of an image, in bytes of best.pt times pixels, from which more than one thread makes an epoch shorter. With
+#: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
+#: 192 px (`benchmarks/threads.py`). That larger models behave alike at smaller sizes is assumed.
+THREADED = 5_900_000 * 160**2
+#: Spare bytes beside the forecast.
+SPARE = 200_000_000
+
+
+def share_out(study: Study, nodes: Sequence[Node] | None = None) -> Resources:
+    """Returns the CPU and GPU share of a trial.
+
+    Args:
+        study: The settings.
+        nodes: Of the cluster; None for this machine alone.
+
+    Raises:
+        UserError: Machine, cards or nodes cannot carry so many trials at once.
+    """
+    return _share_of_machine(study) if nodes is None else _share_of_cluster(study, nodes)
+
+
+def _share_of_machine(study: Study) -> Resources:
+    import torch
+
+    seen = torch.cuda.device_count()
+    device = None if study.device is None else str(study.device).lower()
+    visible = None
+    cards = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # 0 is the first card of those that are seen
+    if device not in (None, "cpu"):
+        wanted = [part.strip() for part in str(device).split(",")]
+        if not all(part.isdigit() and int(part) < seen for part in wanted):
+            have = f"GPUs 0 to {seen - 1}" if seen else "no GPU"
+            raise fail(
+                "device", f"got {study.device!r}, and this machine shows {have}.", "use --device cpu or a GPU it has."
+            )
+        chosen = [cards[int(part)] if len(cards) >= seen and cards[0] else part for part in wanted]
+        visible, seen = ",".join(chosen), len(wanted)
+    gpus = 0.0 if device == "cpu" else float(seen if study.gpus is None else study.gpus)
+    cpus = study.cpus or len(os.sched_getaffinity(0))
+    if gpus > seen:
+        raise fail("gpus", f"{gpus:g} wanted, {seen} seen.", "lower --gpus, or check CUDA_VISIBLE_DEVICES.")
+    fits = _fit_on_gpus(gpus, gpus / study.concurrent) if gpus else cpus
+    _require(study, fits, f"{gpus:g} GPUs at {gpus / study.concurrent:.3g} each" if gpus else f"{cpus} CPU cores", gpus)
+    return Resources(gpus, cpus, gpus / study.concurrent, cpus / study.concurrent, visible)
+
+
+def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
+    """As on one machine, but a trial lies on one node, and Ray chooses the card.
+
+    Where the study does not say how many cores and cards it uses, each trial gets as many as let all of them be placed.
+    """
+    device = None if study.device is None else str(study.device).lower()
+    if device not in (None, "cpu"):
+        raise fail("device", f"got {study.device!r}; on a cluster Ray assigns the cards.", "leave it out, or say cpu.")
+    seen, cores = sum(node.gpus for node in nodes), int(sum(node.cpus for node in nodes))
+    gpus = 0.0 if device == "cpu" else float(seen if study.gpus is None else study.gpus)
+    cpus = study.cpus or cores
+    for name, wanted, there in (("gpus", gpus, seen), ("cpus", cpus, cores)):
+        if wanted > there:
+            raise fail(name, f"{wanted:g} wanted, the cluster has {there:g}.", f"lower --{name}, or add nodes.")
+    gpu_share = gpus / study.concurrent
+    if study.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
+        gpu_share = 1.0 if gpu_share >= 1 else 1 / math.ceil(1 / gpu_share - 1e-9)
+    share = cpus / study.concurrent
+    if study.cpus is None:
+        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.concurrent + 1)}, reverse=True)
+        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.concurrent), share)
+    have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
+    on = f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})"
+    _require(study, _fit(nodes, share, gpu_share), on, gpus)
+    return Resources(gpus, cpus, gpu_share, share)
+
+
+def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
+    """Returns how many trials of a share the nodes carry."""
+    fits = 0
+    for node in nodes:
+        by_cores = int(node.cpus / share + 1e-9)
+        fits += min(by_cores, _fit_on_gpus(node.gpus, gpu_share)) if gpu_share else by_cores
+    return fits
+
+
+def _require(study: Study, fits: int, on: str, gpus: float) -> None:
+    if study.concurrent > fits:
+        other = f"use --concurrent {fits}, or raise" if fits else "lower --concurrent, or change"
+        fix = f"{other} {'--gpus' if gpus else '--cpus'}."
+        raise fail("concurrent", f"{study.concurrent} trials at once on {on}: {fits} fit.", fix)
+
+
+def _fit_on_gpus(gpus: float, share: float) -> int:
+    """Returns how many trials Ray can place: a share of a card lies on one card, whole cards are whole."""
+    if share >= 1:
+        return int(gpus // math.ceil(share - 1e-9))
+    per_card = int(1 / share + 1e-9)
+    return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
+
+
+def suited(resources: Resources, study: Study, model: str) -> Resources:
+    """Returns what each trial has, with one thread only where it is a CPU and the images are too small for more.
+
+    Args:
+        resources: As `share_out` returned them.
+        study: The settings.
+        model: As `find_model` returned it.
+    """
+    imgsz = study.fixed.get("imgsz")
+    if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
+        return resources
+    return replace(resources, one_thread=size_of(model) * imgsz**2 < THREADED)
+
+
+def existing(folder: Path) -> Path:
+    """Returns a folder, or the nearest above it that is there."""
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
+def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> list[Problem]:
+    """Returns what is wrong with the place where the study would be kept; nothing is created.
+
+    Args:
+        folder: The study's folder.
+        needed: Bytes that it will fill at most.
+        goes_on: Whether it holds the study already.
+    """
+    if (folder / "trials").exists() and not goes_on:
+        return [Problem(str(folder), "holds a study already.", "use --resume, or choose another --name.")]
+    place = existing(folder)
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return [Problem(str(place), "cannot be written to.", "give another place with --project or --storage.")]
+    free = shutil.disk_usage(place).free
+    there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if goes_on else 0
+    if free < max(0, needed - there) + SPARE:
+        what = f"{free / 1e9:.2g} GB free, the study fills up to {(needed + SPARE) / 1e9:.2g} GB."
+        fix = "free some space, give another --project or --storage, or keep less with --keep-weights best."
+        return [Problem(str(place), what, fix)]
+    return []
+
+
+def forecast(study: Study, model: str, wandb: str) -> int:
+    """Returns the bytes that a study fills at most.
+
+    An ended trial keeps its curves and best.pt, if its weights are kept at all; W&B's offline runs hold both again.
+    A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record yet; a
+    paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only when
+    those before are waiting for trials that train.
+    """
+    size = size_of(model)
+    kept = study.weights_kept
+    best = study.num_samples if kept is None else min(study.num_samples, kept + 1)
+    copies = study.num_samples * (size + CURVES) if wandb == "offline" else 0
+    resumable = 4 * RESUMABLE * study.concurrent
+    if study.scheduler == "halving" and study.asha:
+        paused = max(0, min(study.num_samples, study.concurrent * study.asha.batch) - study.concurrent)
+        resumable += (2 * RESUMABLE + STATE) * paused
+    return (best + resumable) * size + study.num_samples * CURVES + copies

@@ -1,0 +1,236 @@
+"""Confirming what a search found: its best points and the defaults, trained again at full length on fresh seeds.
+
+The best of many noisy trials looks better than it is, because it was chosen for its noise too. Trainings that had no
+part in the choice tell by how much. They are a study of their own in `confirm/`, with one more argument that varies,
+the seed; so everything that holds for a study holds for them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from yolotune._yaml import write_yaml
+from yolotune.config.arguments import ANY_SEED, SEEDS
+from yolotune.config.settings import Study
+from yolotune.config.space import Point
+from yolotune.errors import UserError, fail
+from yolotune.record.lock import owned
+from yolotune.record.study import (
+    CONFIRMED,
+    FINISHED,
+    SCHEMA,
+    Confirmed,
+    StudyRecord,
+    TrialRecord,
+    best_trials,
+    read_study,
+)
+from yolotune.record.writer import write_confirmed_best
+from yolotune.tuner.check import check, notes
+from yolotune.tuner.plan import Listener, Origin, Plan, hyperparameters
+from yolotune.tuner.runner import run
+from yolotune.workflows.paired import LEVEL, Compared, best_of, compare, verdict
+from yolotune.workflows.resume import changes, read_search
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What fresh seeds say about the best points of a search.
+
+    Attributes:
+        record: Of the trainings, a study in `confirm/`.
+        seeds: That every point was trained on.
+        points: The defaults first, then by their search value.
+        best: What best.yaml holds now; None where no point trained to its end on every seed.
+        verdict: What may be said, in words.
+    """
+
+    record: StudyRecord
+    seeds: tuple[int, ...]
+    points: tuple[Compared, ...]
+    best: Confirmed | None
+    verdict: str
+
+
+def confirm(
+    folder: Path, study: Study, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
+) -> Confirmation:
+    """Trains the best points of a search and the defaults on fresh seeds, and compares them.
+
+    Goes on where it was; what is trained is not trained again. All points are trained on all seeds, those of earlier
+    calls included, so that every difference is a paired one.
+
+    Args:
+        folder: Of the search.
+        study: Its settings; resources and W&B may be others than before.
+        listener: Who is told what happens.
+        top: Points beside the defaults, by their search value.
+        seeds: Fresh seeds.
+
+    Raises:
+        UserError: Nothing to confirm, or dataset or settings are others than the search's.
+        StudyFailed: No training has a value.
+        KeyboardInterrupt: It was stopped; the same call goes on.
+    """
+    search = read_search(folder)
+    target = search.folder / CONFIRMED.parent
+    with owned(search.folder):  # a search that went on meanwhile would write best.yaml too
+        before = read_study(target) if (target / "study.yaml").exists() else None
+        _require_same_search(search, before)
+        recorded = before.trials if before else []
+        chosen = contenders(search, top, recorded)
+        fresh = fresh_seeds(int(search.settings["seed"]), seeds, [int(trial.point["seed"]) for trial in recorded])
+        wanted: list[Point] = [{**trial.point, "seed": seed} for seed in fresh for trial in chosen]
+        ended = [trial.point for trial in recorded if not trial.unfinished]
+        if before is None or any(point not in ended for point in wanted):
+            others = sum(trial.point not in wanted for trial in recorded)
+            plan = _plan(search, study, target, wanted, others, f"--top {top} --seeds {seeds}")
+            if before is not None:
+                _require_same_settings(before, plan)
+            before = run(plan, listener, before)
+        found = compared(search, before, chosen, fresh)
+        _write(search, found)
+        if found.best is not None:
+            trial = search.trial(found.best.trial)
+            settings = hyperparameters(study, str(search.settings["model"]), trial.point, trial.effective)
+            write_confirmed_best(search.folder, search.metric, found.best, settings)
+        return found
+
+
+def contenders(search: StudyRecord, top: int, recorded: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Returns the trials whose points are to be trained: the defaults, the best, and those of earlier calls.
+
+    Args:
+        search: The search.
+        top: How many beside the defaults.
+        recorded: Trainings of earlier calls.
+    """
+    defaults = next((trial for trial in search.trials if trial.number == 0), None)
+    if defaults is None:
+        raise fail(str(search.folder), "trial 0, Ultralytics' defaults, is missing.", "restore its folder from a copy.")
+    ranked = [trial for trial in best_trials(search, len(search.trials)) if trial.point != defaults.point]
+    if not ranked:
+        what = "no trial beside the defaults has ended with a value, so there is nothing to confirm."
+        raise fail(str(search.folder), what, "go on with the search first: yolotune resume.")
+    known = [_without_seed(trial.point) for trial in recorded]
+    later = [trial for trial in ranked[top:] if trial.point in known]
+    return [defaults, *ranked[:top], *later]
+
+
+def fresh_seeds(searched: int, count: int, recorded: Sequence[int]) -> list[int]:
+    """Returns the seeds to train on: those after the search's own, and as many as asked for or recorded.
+
+    Args:
+        searched: The seed of the search, which chose the points.
+        count: How many are asked for.
+        recorded: Of earlier calls.
+    """
+    seeds = list(dict.fromkeys(recorded))
+    candidates = ((searched + step) % SEEDS for step in itertools.count(1))
+    while len(seeds) < count:
+        seed = next(candidates)
+        if seed not in seeds:
+            seeds.append(seed)
+    return seeds
+
+
+def compared(
+    search: StudyRecord, record: StudyRecord, chosen: Sequence[TrialRecord], seeds: Sequence[int]
+) -> Confirmation:
+    """Returns what the record of the trainings says.
+
+    Args:
+        search: The search.
+        record: Of the trainings.
+        chosen: Trials of the search that were trained again, the defaults first.
+        seeds: On which.
+    """
+    found: dict[tuple[int, int], float | None] = {}
+    for trial in record.trials:
+        number = next((one.number for one in chosen if one.point == _without_seed(trial.point)), None)
+        if number is not None and trial.verdict in FINISHED:
+            found[number, int(trial.point["seed"])] = trial.value
+    rows = {trial.number: [found.get((trial.number, seed)) for seed in seeds] for trial in chosen}
+    points = tuple(compare(trial.number, trial.value, rows[trial.number], rows[0]) for trial in chosen)
+    best = best_of(points, search.mode)
+    held = None
+    if best is not None and best.mean is not None:
+        known = search.best.value if search.best and search.best.value is not None else best.mean
+        held = Confirmed(best.trial, best.mean, tuple(seeds), known)
+    return Confirmation(record, tuple(seeds), points, held, verdict(points, search.mode))
+
+
+def _plan(search: StudyRecord, study: Study, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
+    """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
+    settings = {**study.model_dump(), "preset": "none", "num_samples": len(wanted) + others}
+    settings |= {"points": [], "warm_start": [], "scheduler": "none", "plateau": None}
+    settings |= {"effort": None, "budget": None}
+    searched = Study(**settings)
+    plan = check(searched, target)
+    fix = "undo the change: a confirm trains as the search did. For a training with other settings: yolotune retrain."
+    changed = changes(search, plan, fix)
+    if changed:
+        raise UserError(changed)
+    settings |= {"space": {**study.space, "seed": ANY_SEED}, "search": "random", "name": f"{study.name}-confirm"}
+    seeds = sorted({int(point["seed"]) for point in wanted})
+    what = f"{len(wanted) // len(seeds)} points, the defaults among them, on seeds {', '.join(map(str, seeds))}"
+    origin = Origin("confirm", study.name, str(search.settings["uid"]), "..", again, what)
+    said = notes(searched, plan.dataset)  # of the space, which is not searched here
+    left = [note for note in plan.notes if note not in said]
+    return replace(plan, study=Study(**settings), points=wanted, notes=left, folder=target, origin=origin)
+
+
+def _require_same_search(search: StudyRecord, before: StudyRecord | None) -> None:
+    if before is not None and before.settings.get("origin", {}).get("uid") != search.settings["uid"]:
+        what = "confirms another search."
+        raise fail(str(before.folder), what, "move that folder away, then confirm this search.")
+
+
+def _require_same_settings(before: StudyRecord, plan: Plan) -> None:
+    """Refuses to mix trainings of before and after a change of the search itself (`resume --allow-changes`)."""
+    changed = changes(before, plan, f"move {before.folder} away: its trainings are no longer comparable.")
+    if changed:
+        raise UserError(changed)
+
+
+def _without_seed(point: Point) -> Point:
+    return {name: value for name, value in point.items() if name != "seed"}
+
+
+def _write(search: StudyRecord, found: Confirmation) -> None:
+    """Writes confirmed.yaml."""
+    best = found.best
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "objective": search.settings["objective"],
+        "mode": search.mode,
+        "level": LEVEL,
+        "seeds": list(found.seeds),
+        "verdict": found.verdict,
+        "points": [
+            {
+                "trial": point.trial,
+                "search_value": point.search_value,
+                "values": list(point.values),
+                "mean": point.mean,
+                "spread": point.spread,
+                "difference": point.difference,
+                "uncertainty": point.uncertainty,
+                "winners_curse": point.curse,
+            }
+            for point in found.points
+        ],
+        "best": {
+            "trial": best.trial,
+            "mean": best.mean,
+            "seeds": list(best.seeds),
+            "search_best": best.search_best,
+        }
+        if best
+        else None,
+    }
+    write_yaml(search.folder / CONFIRMED, document, "What fresh seeds say of the best points: docs/confirming.md")
