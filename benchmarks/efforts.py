@@ -22,7 +22,7 @@ from replay import Outcome, error, surrogate_study, table_study
 from strategies import Strategy
 from surrogate import Surrogate
 from yolotune.config.effort import CHOICES, rung_numbers
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 
 
 def rules(grace: float, factor: float, batch: int | None = None) -> Strategy:
@@ -40,7 +40,7 @@ def report_forecast(curves: Sequence[Curve], seeds: int, searched: int) -> None:
     epochs = len(curves[0].rows)
     print("\n| points | rules | trials | forecast | trained, mean ± s.e. | 90 % of studies | trained / forecast |")
     print("|---|---|---:|---:|---:|---:|---:|")
-    surrogate = Surrogate(curves, Study(data="none").domains)
+    surrogate = Surrogate(curves, Settings(data="none").domains)
     for search, count, tried, slots in (("random", seeds, (20, 50, 100), 1), ("tpe", searched, (20, 50), 2)):
         for strategy in RULES if search == "random" else (rules(0.15, 2), rules(0.1, 3), rules(0.1, 3, 9)):
             for trials in tried:

@@ -14,7 +14,7 @@ import numpy as np
 from ultralytics.cfg import get_cfg
 from ultralytics.engine import tuner
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Choice, Point, RandInt
 
 
@@ -24,7 +24,7 @@ class Genetic:
     Its genes are numbers: options of a choice stay as in the first point.
     """
 
-    def __init__(self, study: Study, points: Sequence[Point], seed: int) -> None:
+    def __init__(self, study: Settings, points: Sequence[Point], seed: int) -> None:
         """Makes a tuner.
 
         Args:

@@ -29,7 +29,7 @@ from typing import Any
 import meter
 from yolotune._yaml import write_yaml
 from yolotune.config.points import default_point
-from yolotune.config.settings import Study, read_preset
+from yolotune.config.settings import Settings, read_preset
 from yolotune.config.space import parse_space
 from yolotune.data.dataset import load_dataset
 from yolotune.training.job import INTEGRATIONS, isolate
@@ -141,7 +141,7 @@ def epochs_trained(peer: str, folder: Path) -> int:
 def measure(options: argparse.Namespace) -> None:
     options.work = options.work.resolve()
     task = make_task(options)
-    Study(**study_file(task, 1, options.work))  # wrong options are found before the first training
+    Settings(**study_file(task, 1, options.work))  # wrong options are found before the first training
     about = {
         "data": Path(task["data"]).parent.name,
         "imgsz": options.imgsz,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yolotune.config.settings import Plateau, Study, read_preset
+from yolotune.config.settings import Plateau, Settings, read_preset
 from yolotune.schedulers.plateau import PlateauStopper
 
 #: Watched value (train F1) and judged value (val F1) by epoch.
@@ -49,7 +49,7 @@ def outcome(curves: Iterable[Curve], rule: Plateau) -> str:
     """Returns one table row: how many stopped, F1 kept (mean, worst), epochs saved."""
     kept, spent, full, stopped = [], 0, 0, 0
     for curve in curves:
-        stopper = PlateauStopper(Study(data="none", plateau=rule.model_dump(), epochs=len(curve)), {})
+        stopper = PlateauStopper(Settings(data="none", plateau=rule.model_dump(), epochs=len(curve)), {})
         end = next((e for e, (seen, _) in enumerate(curve, 1) if stopper.judge(0, e, seen)), len(curve))
         stopped += end < len(curve)
         kept.append(max(value for _, value in curve[:end]) / max(value for _, value in curve))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ray.tune.utils.util import flatten_dict
 
 from curves import F1, Curve, Row, Source
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.record.study import Ending, Verdict
 from yolotune.schedulers.halving import SuccessiveHalving, Word
@@ -68,7 +68,7 @@ class Given:
 class Policy:
     """What all policies share: beginning trainings and reporting to the searcher."""
 
-    def __init__(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> None:
+    def __init__(self, study: Settings, searcher: Searches, endings: Endings, source: Source) -> None:
         self.study = study
         self.trainings: list[Training] = []
         self._searcher = searcher
@@ -105,7 +105,7 @@ class Policy:
 class OneByOne(Policy):
     """Each trial trains until it is done, or ASHA or the plateau stopper ends it: what Ray Tune and yolotune do."""
 
-    def __init__(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> None:
+    def __init__(self, study: Settings, searcher: Searches, endings: Endings, source: Source) -> None:
         super().__init__(study, searcher, endings, source)
         self._asha = Asha(study, endings) if study.asha else None
         self._plateau = PlateauStopper(study, endings) if study.plateau else None
@@ -132,7 +132,7 @@ class Halving(Policy):
     A paused trial goes on where it was, and one that is cut while it is paused ends at once; here both cost nothing.
     """
 
-    def __init__(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> None:
+    def __init__(self, study: Settings, searcher: Searches, endings: Endings, source: Source) -> None:
         super().__init__(study, searcher, endings, source)
         self._rules = SuccessiveHalving(study)
         self._busy: set[int] = set()

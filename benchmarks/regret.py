@@ -34,7 +34,7 @@ from replay import simulate
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
 from yolotune.config.points import default_point
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.schedulers.plateau import Endings
 from yolotune.search.optimizer import OptunaSearcher
@@ -132,7 +132,7 @@ class Searched:
         trace: Epochs spent, F1 seen, point and its epoch.
     """
 
-    study: Study
+    study: Settings
     policy: Policy
     trace: list[tuple[int, float, Point, int]]
 

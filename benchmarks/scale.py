@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from yolotune.config.points import default_point
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Ending, Verdict, read_study
 from yolotune.record.writer import Record
 from yolotune.schedulers.plateau import Asha, Endings
@@ -40,7 +40,7 @@ def row(number: int, epoch: int) -> dict[str, Any]:
     return {"epoch": epoch, F1: value, "train_seg_metrics/F1": value, **dict.fromkeys(MORE, value), "seconds": 3.2}
 
 
-def write_record(record: Record, study: Study, trials: int) -> None:
+def write_record(record: Record, study: Settings, trials: int) -> None:
     """A study of many ended trials, half of them pruned at the first rung; written without waiting for the disk."""
     import yolotune.record.writer as room
 
@@ -67,7 +67,7 @@ def timed(call: Any, times: int) -> tuple[float, float]:
 
 def measure(trials: int) -> str:
     folder = Path(tempfile.mkdtemp(prefix="scale-")) / "study"
-    study = Study(data="d.yaml", epochs=EPOCHS, num_samples=trials + 100, wandb="disabled")
+    study = Settings(data="d.yaml", epochs=EPOCHS, num_samples=trials + 100, wandb="disabled")
     record = Record(folder, metric=F1, mode="max")
     from os import fsync
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.display.live import Picture
 from yolotune.record.study import Ending, Verdict, read_study
 from yolotune.record.writer import Record
@@ -29,7 +29,7 @@ NUMBERS = 34
 
 def make(folder: Path, trials: int, epochs: int) -> Path:
     """Writes a study of the default preset: every other trial pruned halfway."""
-    study = Study(data="data.yaml", num_samples=trials + 100, epochs=epochs, concurrent=2)
+    study = Settings(data="data.yaml", num_samples=trials + 100, epochs=epochs, concurrent=2)
     record = Record(folder / "study", metric=study.metric, mode="max")
     record.create(study.model_dump(), {})
     point = {name: domain.ends()[0] for name, domain in study.domains.items()}

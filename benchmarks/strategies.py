@@ -8,7 +8,7 @@ from typing import Any
 
 from curves import Source
 from policies import Halving, OneByOne, Policy, Searches
-from yolotune.config.settings import Study, read_preset
+from yolotune.config.settings import Settings, read_preset
 from yolotune.schedulers.plateau import Endings
 
 
@@ -30,16 +30,16 @@ class Strategy:
     batch: int | None = None
     share: float = 1.0
 
-    def study(self, **given: Any) -> Study:
+    def study(self, **given: Any) -> Settings:
         """Returns the study: the default preset with this strategy's rules."""
         given |= {"num_samples": max(1, round(given.get("num_samples", 50) * self.share))}
-        study = Study(data="none", asha=self.asha, plateau=self.plateau, **given)
+        study = Settings(data="none", asha=self.asha, plateau=self.plateau, **given)
         if self.batch is None:
             return study
         asha = {**(self.asha or {}), "batch": self.batch or study.num_samples}
-        return Study(data="none", scheduler="halving", asha=asha, plateau=self.plateau, **given)
+        return Settings(data="none", scheduler="halving", asha=asha, plateau=self.plateau, **given)
 
-    def policy(self, study: Study, searcher: Searches, endings: Endings, source: Source) -> Policy:
+    def policy(self, study: Settings, searcher: Searches, endings: Endings, source: Source) -> Policy:
         if self.batch is None:
             return OneByOne(study, searcher, endings, source)
         return Halving(study, searcher, endings, source)

@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 
 import yolotune
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.workflows.demo import demo_study
 
 PAIRS = 4
 EPOCHS = 12
 
 
-def measure(study: Study, wandb: str, folder: Path) -> tuple[float, float]:
+def measure(study: Settings, wandb: str, folder: Path) -> tuple[float, float]:
     """Returns the median seconds of an epoch, and the seconds of the whole study of one trial."""
     changes = {"wandb": wandb, "project": str(folder), "num_samples": 1, "epochs": EPOCHS, "concurrent": 1, "cpus": 1}
     began = time.monotonic()

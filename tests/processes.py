@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import yaml
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.environment import environment
 from yolotune.record.study import Ending, Verdict, read_study
 from yolotune.record.writer import Record
@@ -75,7 +75,7 @@ def write_study(folder: Path, data: Path, **changes: Any) -> str:
 
 def recorded_search(folder: Path, data: Path, trials: list[tuple[dict[str, Any], float]], **changes: Any) -> Path:
     """Writes a finished search as a driver leaves it, of points and their values; returns its folder."""
-    study = Study(data=str(data), project=str(folder), num_samples=len(trials), **{**SETTINGS, **changes})
+    study = Settings(data=str(data), project=str(folder), num_samples=len(trials), **{**SETTINGS, **changes})
     plan = check(study)
     record = Record(study.folder(), metric=study.metric, mode="max")
     record.create({**study.model_dump(), "model": plan.model, "warm_points": []}, environment(plan))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Choice, Point, RandInt, Uniform
 from yolotune.record.study import Ending, Verdict
 from yolotune.record.writer import Record
@@ -41,7 +41,7 @@ ENVIRONMENT: dict[str, Any] = {
 }
 
 
-def point_of(study: Study, draw: random.Random) -> Point:
+def point_of(study: Settings, draw: random.Random) -> Point:
     point: Point = {}
     for name, domain in study.domains.items():
         if isinstance(domain, Uniform):
@@ -79,7 +79,7 @@ def write_study(
         settings: Of the study.
     """
     given = {"data": "/data/data.yaml", "epochs": 30, "num_samples": max(1, trials), "space": SPACE}
-    study = Study(**{**given, **settings})
+    study = Settings(**{**given, **settings})
     record = Record(folder, metric=study.metric, mode=study.direction, uid="abcdef01")
     record.create(study.model_dump(), ENVIRONMENT if environment is None else environment)
     draw = random.Random(seed)
@@ -109,7 +109,7 @@ def write_study(
     return folder
 
 
-def _halved(study: Study, curves: list[list[float]]) -> dict[int, tuple[int, Ending]]:
+def _halved(study: Settings, curves: list[list[float]]) -> dict[int, tuple[int, Ending]]:
     """Returns how far each trial trains under synchronous halving, and how it ends."""
     rules = SuccessiveHalving(study)
     rules.no_more(len(curves))
@@ -126,14 +126,14 @@ def _halved(study: Study, curves: list[list[float]]) -> dict[int, tuple[int, End
     return found
 
 
-def _curve(study: Study, point: Point, draw: random.Random) -> list[float]:
+def _curve(study: Settings, point: Point, draw: random.Random) -> list[float]:
     level = 0.8 - 0.2 * abs(math.log10(float(point.get("lr0", 0.003)) / 0.003))
     noise = (draw.gauss(0, 0.004) for _ in range(study.epochs))
     rising = [level * (1 - math.exp(-(epoch + 1) / 6)) + jitter for epoch, jitter in enumerate(noise)]
     return rising if study.direction == "max" else [2.0 - value for value in rising]
 
 
-def _row(study: Study, epoch: int, value: float, train_metrics: bool) -> dict[str, Any]:
+def _row(study: Settings, epoch: int, value: float, train_metrics: bool) -> dict[str, Any]:
     score = value if study.metric == "seg_metrics/F1" else 0.5
     row = {"epoch": epoch, "seconds": 2.5, "seg_metrics/F1": score, study.metric: value}
     if train_metrics:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from yolotune.config.settings import Study
+    from yolotune.config.settings import Settings
     from yolotune.record.study import StudyRecord
     from yolotune.tuner.plan import Listener
     from yolotune.workflows.confirm import Confirmation
@@ -17,7 +17,7 @@ __all__ = ["Study", "confirm", "read_study", "resume", "retrain", "run"]
 __version__ = "0.1.0"
 
 
-def run(study: Study, listener: Listener | None = None) -> StudyRecord:
+def run(study: Settings, listener: Listener | None = None) -> StudyRecord:
     """Checks a study, runs it to its end and returns its record.
 
     Example:
@@ -38,7 +38,7 @@ def run(study: Study, listener: Listener | None = None) -> StudyRecord:
 
 
 def resume(
-    folder: Path, study: Study | None = None, listener: Listener | None = None, *, allow_changes: bool = False
+    folder: Path, study: Settings | None = None, listener: Listener | None = None, *, allow_changes: bool = False
 ) -> StudyRecord:
     """Goes on with a study and returns its record.
 
@@ -53,14 +53,14 @@ def resume(
         StudyFailed: No trial has a value.
         KeyboardInterrupt: It was stopped once more.
     """
-    from yolotune.config.settings import load_study
+    from yolotune.config.settings import load_settings
     from yolotune.workflows.resume import resume
 
-    return resume(folder, study or load_study(folder, {}), listener, allow_changes=allow_changes)
+    return resume(folder, study or load_settings(folder, {}), listener, allow_changes=allow_changes)
 
 
 def confirm(
-    folder: Path, study: Study | None = None, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
+    folder: Path, study: Settings | None = None, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
 ) -> Confirmation:
     """Trains the best points of a search and Ultralytics' defaults again on fresh seeds, and compares them.
 
@@ -76,14 +76,19 @@ def confirm(
         StudyFailed: No training has a value.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    from yolotune.config.settings import load_study
+    from yolotune.config.settings import load_settings
     from yolotune.workflows.confirm import confirm
 
-    return confirm(folder, study or load_study(folder, {}), listener, top=top, seeds=seeds)
+    return confirm(folder, study or load_settings(folder, {}), listener, top=top, seeds=seeds)
 
 
 def retrain(
-    folder: Path, study: Study | None = None, listener: Listener | None = None, *, seeds: int = 1, on_all: bool = False
+    folder: Path,
+    study: Settings | None = None,
+    listener: Listener | None = None,
+    *,
+    seeds: int = 1,
+    on_all: bool = False,
 ) -> Retrained:
     """Trains the final model with the best point of a search, the confirmed one if there is one.
 
@@ -99,18 +104,18 @@ def retrain(
         StudyFailed: No training has a value.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    from yolotune.config.settings import load_study
+    from yolotune.config.settings import load_settings
     from yolotune.workflows.retrain import retrain
 
-    return retrain(folder, study or load_study(folder, {}), listener, seeds=seeds, on_all=on_all)
+    return retrain(folder, study or load_settings(folder, {}), listener, seeds=seeds, on_all=on_all)
 
 
 def __getattr__(name: str) -> Any:
     """Imports the public names when they are first used: `yolotune --help` must not wait for pydantic."""
     if name == "Study":
-        from yolotune.config.settings import Study
+        from yolotune.config.settings import Settings
 
-        return Study
+        return Settings
     if name == "read_study":
         from yolotune.record.study import read_study
 

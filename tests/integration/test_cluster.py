@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from processes import finish, start, trial_process, wait_for, write_study
-from yolotune.config.settings import load_study
+from yolotune.config.settings import load_settings
 from yolotune.record.study import StudyRecord, Verdict, read_study
 from yolotune.schedulers.asha import Halving
 
@@ -249,7 +249,7 @@ def assert_undisturbed(record: StudyRecord, judged: Path) -> None:
         number, epoch, value, early, cut = json.loads(line)
         reports.pop((number, epoch), None)
         reports[number, epoch] = value, early, cut
-    whole = Halving(load_study(record.folder, {}))
+    whole = Halving(load_settings(record.folder, {}))
     for (number, epoch), (value, early, cut) in reports.items():
         assert (whole.judge(number, epoch, value, early) is not None) == cut, f"trial {number}, epoch {epoch}"
     for trial in record.trials:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Ending, Verdict
 from yolotune.record.writer import Record
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    study = Study(data="d.yaml", name="fish", space={"lr0": "uniform(0.0, 1.0)"})
+    study = Settings(data="d.yaml", name="fish", space={"lr0": "uniform(0.0, 1.0)"})
     record = Record(tmp_path / "fish", metric=study.metric, mode="max")
     record.create(study.model_dump(), {})
     record.start(0, {"lr0": 0.5})

@@ -21,7 +21,7 @@ import yolotune
 from processes import SETTINGS as PROCESS
 from processes import epochs_of, finish, start, trial_process, wait_for, write_study
 from standin import StandIn
-from yolotune.config.settings import Study, load_study
+from yolotune.config.settings import Settings, load_settings
 from yolotune.errors import StudyFailed, UserError
 from yolotune.record.study import StudyRecord, Verdict, read_study
 from yolotune.training.job import Job, Order
@@ -195,7 +195,7 @@ def test_processes_that_cannot_start_end_the_study_with_the_reason(shapes: Path,
             raise ImportError("libGL.so.1: cannot open shared object file")
 
     settings = {**PROCESS, **SETTINGS, "max_failures": 0}
-    plan = check(Study(data=str(shapes), project=str(tmp_path), **settings))
+    plan = check(Settings(data=str(shapes), project=str(tmp_path), **settings))
     with pytest.raises(StudyFailed, match=r"the first 3 trials failed alike.*libGL\.so\.1"):
         engine.run(plan, trainable=Unstartable)
     assert read_study(tmp_path / "study").verdicts == {"failed": 3}
@@ -227,14 +227,14 @@ def test_a_study_goes_on_where_data_and_weights_lie_elsewhere(
     shutil.copyfile(tmp_path / "here" / "w.pt", tmp_path / "there" / "w.pt")  # a saved file holds the date
     settings = {**PROCESS, **SETTINGS, "project": str(tmp_path), "num_samples": 1}
     began = {"data": str(tmp_path / "here" / "data.yaml"), "model": str(tmp_path / "here" / "w.pt")}
-    yolotune.run(Study(**{**settings, **began}))
+    yolotune.run(Settings(**{**settings, **began}))
     shutil.rmtree(tmp_path / "here")
     moved = {"data": str(tmp_path / "there" / "data.yaml"), "model": str(tmp_path / "there" / "w.pt")}
-    record = yolotune.resume(tmp_path / "study", load_study(tmp_path / "study", {**moved, "num_samples": 2}))
+    record = yolotune.resume(tmp_path / "study", load_settings(tmp_path / "study", {**moved, "num_samples": 2}))
     assert len(record.trials) == 2 and record.trials[1].ending is not None
     other = {**moved, "model": str(tmp_path / "other" / "w.pt")}
     with pytest.raises(UserError, match=r"model: was '[0-9a-f]{64}', is"):
-        yolotune.resume(tmp_path / "study", load_study(tmp_path / "study", other))
+        yolotune.resume(tmp_path / "study", load_settings(tmp_path / "study", other))
 
 
 STATE = [

@@ -19,7 +19,7 @@ import torch
 
 from processes import finish, start, trial_process, wait_for, write_study
 from wandb_reader import read_run
-from yolotune.config.settings import load_study
+from yolotune.config.settings import load_settings
 from yolotune.record.study import StudyRecord, TrialRecord, Verdict, read_study
 from yolotune.schedulers.halving import SuccessiveHalving
 from yolotune.tracking.wandb import overfitting
@@ -79,7 +79,7 @@ def finished(trial: TrialRecord) -> list[int]:
 
 def assert_foretold(record: StudyRecord) -> None:
     """Every trial trained exactly the epochs that follow from the curves, and ended in good order."""
-    rules = SuccessiveHalving(load_study(record.folder, {}))
+    rules = SuccessiveHalving(load_settings(record.folder, {}))
     rules.rebuild(record.trials)
     for trial in record.trials:
         cut = [m.milestone for m in rules.all_meetings() if trial.number in m.scores and trial.number not in m.kept]
@@ -204,7 +204,7 @@ def test_a_paused_yolo_training_goes_on_number_by_number_in_the_same_run(shapes:
     assert "Resuming training" in log
 
     whole: list[dict[str, Any]] = []
-    plan = check(load_study(record.folder, {"name": "whole"}))
+    plan = check(load_settings(record.folder, {"name": "whole"}))
     (tmp_path / "whole").mkdir()
     job = engine._prepare_job(plan, tmp_path / "whole")
     TrialTrainer(job, kept.point, tmp_path / "whole" / "0", lambda row, last: whole.append(row) or Order.GO).train()

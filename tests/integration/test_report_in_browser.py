@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import yolotune
 from records import ENVIRONMENT, write_study
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Ending, StudyRecord, Verdict
 from yolotune.report import photos
 from yolotune.report.charts import SHOWN
@@ -42,7 +42,7 @@ class Told(Listener):
 
 
 def train(data: Path, folder: Path, told: Told) -> StudyRecord:
-    study = Study(
+    study = Settings(
         data=str(data),
         model="yolo11n-seg.yaml",
         project=str(folder),

@@ -14,7 +14,7 @@ import pytest
 import yolotune
 from processes import SETTINGS, epochs_of, finish, start, trial_process, wait_for, write_study
 from wandb_reader import read_run
-from yolotune.config.settings import Study, load_study
+from yolotune.config.settings import Settings, load_settings
 from yolotune.errors import StudyFailed, UserError
 from yolotune.record.study import Verdict, read_study
 from yolotune.tracking.wandb import overfitting
@@ -123,17 +123,17 @@ def test_ctrl_c_leaves_a_study_that_goes_on_with_more_trials(shapes: Path, tmp_p
     assert read_study(folder).verdicts == {"interrupted": 1}
     assert (folder / "trials" / "0000" / "weights" / "last.pt").exists()
 
-    study = load_study(folder, {"num_samples": 2})
+    study = load_settings(folder, {"num_samples": 2})
     record = yolotune.resume(folder, study)
     assert record.verdicts == {"completed": 2}
     assert [[row["epoch"] for row in trial.epochs] for trial in record.trials] == [list(range(1, 11))] * 2
     with pytest.raises(UserError, match=r"space: .*cls was 'uniform\(0.3, 3.0\)', is None"):
-        yolotune.resume(folder, load_study(folder, {"space": {"lr0": "uniform(0.001, 0.002)"}}))
+        yolotune.resume(folder, load_settings(folder, {"space": {"lr0": "uniform(0.001, 0.002)"}}))
 
 
 def test_a_time_budget_ends_a_study_in_good_order(shapes: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "epochs": 500}
-    record = yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=3, budget="15s", **settings))
+    record = yolotune.run(Settings(data=str(shapes), project=str(tmp_path), num_samples=3, budget="15s", **settings))
     assert record.verdicts == {"interrupted": 1}
     ending = record.trials[0].ending
     assert ending is not None and ending.reason == "the budget of 15 s was spent"
@@ -157,7 +157,7 @@ def test_three_equal_failures_at_the_start_end_the_study(shapes: Path, tmp_path:
     from yolotune.tuner.check import check
 
     settings = {**SETTINGS, "epochs": 2}
-    plan = check(Study(data=str(shapes), project=str(tmp_path), num_samples=8, **settings))
+    plan = check(Settings(data=str(shapes), project=str(tmp_path), num_samples=8, **settings))
     gone = dataclasses.replace(plan, model=str(tmp_path / "gone.pt"))
     with pytest.raises(StudyFailed, match=r"(?s)the first 3 trials failed alike.*Traceback"):
         engine.run(gone)

@@ -13,7 +13,7 @@ import yolotune
 from processes import finish, recorded_search, start, wait_for
 from wandb_reader import read_run
 from yolotune._yaml import write_yaml
-from yolotune.config.settings import load_study
+from yolotune.config.settings import load_settings
 from yolotune.data.labels import read_index
 from yolotune.errors import UserError
 from yolotune.record.study import Confirmed, read_study
@@ -66,7 +66,7 @@ def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_
     from ultralytics import YOLO
 
     (search / "retrain" / "1").mkdir(parents=True)  # an earlier one
-    study = load_study(search, {"epochs": 2, "wandb": "offline"})
+    study = load_settings(search, {"epochs": 2, "wandb": "offline"})
     found = yolotune.retrain(search, study, on_all=True)
     assert found.weights == search / "retrain" / "2" / "weights" / "best.pt" and SEEN in found.sentence
     assert set(YOLO(found.weights).names.values()) == set(YOLO(found.weights.with_name("last.pt")).names.values())
@@ -108,7 +108,7 @@ def read_env(search: Path) -> Any:
 
 def test_arguments_of_the_command_go_before_the_point_and_before_what_was_fixed(search: Path) -> None:
     record = read_study(search)
-    study = load_study(search, {"train": {"cls": 2.0, "nbs": 16}, "imgsz": 96})
+    study = load_settings(search, {"train": {"cls": 2.0, "nbs": 16}, "imgsz": 96})
     changed = changed_arguments(record, study)
     assert changed == {"cls": 2.0, "nbs": 16, "imgsz": 96}
     trained = arguments(study, record.trial(1), changed)
@@ -117,7 +117,7 @@ def test_arguments_of_the_command_go_before_the_point_and_before_what_was_fixed(
 
 def test_a_retrain_says_what_is_wrong_before_the_first_epoch(search: Path) -> None:
     with pytest.raises(UserError, match=r"train: lr00: not an Ultralytics training argument"):
-        yolotune.retrain(search, load_study(search, {"train": {"lr00": 1}}))
+        yolotune.retrain(search, load_settings(search, {"train": {"lr00": 1}}))
     assert not (search / "retrain").exists()
     for trial in read_study(search).trials:
         shutil.rmtree(trial.folder)

@@ -15,7 +15,7 @@ import yaml
 import yolotune
 from wandb_process import Server
 from wandb_reader import Run, read_run
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import StudyFailed
 from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.tracking.wandb import CURVES, overfitting
@@ -39,7 +39,7 @@ def study(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_API_KEY", KEY)
         return yolotune.run(
-            Study(
+            Settings(
                 data=str(shapes),
                 project=str(tmp_path_factory.mktemp("project")),
                 num_samples=4,
@@ -95,7 +95,7 @@ def test_the_key_is_written_nowhere(study: StudyRecord) -> None:
 def test_a_plateaued_trial_is_a_finished_run(shapes: Path, tmp_path: Path) -> None:
     plateau = {"rule": "std", "std": 5.0, "num_results": 2, "grace_period": 2}
     record = yolotune.run(
-        Study(data=str(shapes), project=str(tmp_path), num_samples=1, asha=None, plateau=plateau, **SETTINGS)
+        Settings(data=str(shapes), project=str(tmp_path), num_samples=1, asha=None, plateau=plateau, **SETTINGS)
     )
     assert record.verdicts == {"plateaued": 1}
     compare(record, record.trials[0])
@@ -104,7 +104,7 @@ def test_a_plateaued_trial_is_a_finished_run(shapes: Path, tmp_path: Path) -> No
 def test_a_diverged_trial_is_a_finished_run_without_a_model(shapes: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "train": {**SETTINGS["train"], "box": 1e38}}
     with pytest.raises(StudyFailed, match="no trial has a value"):
-        yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=2, **settings))
+        yolotune.run(Settings(data=str(shapes), project=str(tmp_path), num_samples=2, **settings))
     record = read_study(tmp_path / "study")
     for trial in record.trials:
         assert trial.verdict == "diverged" and trial.value is None and len(trial.epochs) == 1

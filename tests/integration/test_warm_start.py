@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yolotune
-from yolotune.config.settings import Study, load_study
+from yolotune.config.settings import Settings, load_settings
 from yolotune.record.study import Ending, Verdict
 from yolotune.record.writer import Record
 
@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def test_a_resumed_study_tries_the_points_of_a_study_that_is_gone(shapes: Path, tmp_path: Path) -> None:
-    study = Study(data=str(shapes), project=str(tmp_path), warm_start=str(tmp_path / "old"), num_samples=1, **SETTINGS)
+    study = Settings(data=str(shapes), project=str(tmp_path), warm_start=str(tmp_path / "old"), num_samples=1, **SETTINGS)
     old = Record(tmp_path / "old", metric=study.metric, mode="max")
     old.create(study.model_dump(), {})
     old.start(0, {"lr0": 0.008, "batch": 4})
@@ -35,6 +35,6 @@ def test_a_resumed_study_tries_the_points_of_a_study_that_is_gone(shapes: Path, 
     first = yolotune.run(study)
     assert [trial.point for trial in first.trials] == [{"lr0": 0.001429, "batch": 6}]
     shutil.rmtree(old.folder)
-    record = yolotune.resume(first.folder, load_study(first.folder, {"num_samples": 2}))
+    record = yolotune.resume(first.folder, load_settings(first.folder, {"num_samples": 2}))
     assert [trial.point for trial in record.trials][1:] == [{"lr0": 0.008, "batch": 4}]
     assert record.verdicts == {"completed": 2}

@@ -17,7 +17,7 @@ import yaml
 from optuna.trial import TrialState
 
 import yolotune
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Ending, StudyRecord, Verdict, read_study
 from yolotune.tuner.plan import Listener
 
@@ -63,7 +63,7 @@ class Told(Listener):
 def ended(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Told]:
     """Five trials under ASHA that ranks by the class loss: its gain `cls` decides who is cut at the first rung."""
     told = Told()
-    study = Study(
+    study = Settings(
         data=str(shapes),
         project=str(tmp_path_factory.mktemp("project")),
         name="ended",
@@ -112,7 +112,7 @@ def test_trial_0_is_the_defaults_and_trial_1_the_given_point(ended: tuple[StudyR
 
 def test_optuna_was_told_what_the_record_says(ended: tuple[StudyRecord, Told]) -> None:
     record, _ = ended
-    told = optuna.load_study(study_name="ended", storage=f"sqlite:///{record.folder}/study.db").trials
+    told = optuna.load_settings(study_name="ended", storage=f"sqlite:///{record.folder}/study.db").trials
     by_point = {json.dumps(trial.params, sort_keys=True): trial for trial in told}
     assert len(told) == len(by_point) == 5
     for trial in record.trials:
@@ -152,7 +152,7 @@ def test_best_prints_what_a_script_can_read(ended: tuple[StudyRecord, Told]) -> 
 
 def test_plateaued_trials_stop_by_their_own_curve(shapes: Path, tmp_path: Path) -> None:
     plateau = {"rule": "std", "metric": "train_seg_metrics/F1", "std": 5.0, "num_results": 2, "grace_period": 2}
-    study = Study(data=str(shapes), project=str(tmp_path), num_samples=2, asha=None, plateau=plateau, **SETTINGS)
+    study = Settings(data=str(shapes), project=str(tmp_path), num_samples=2, asha=None, plateau=plateau, **SETTINGS)
     record = yolotune.run(study)
     assert record.verdicts == {"plateaued": 2}
     for trial in record.trials:
@@ -172,7 +172,7 @@ def test_a_failing_trial_ends_alone_and_says_why(shapes: Path, tmp_path: Path) -
     told.trial_started = spoil  # type: ignore[method-assign]
     settings = {**SETTINGS, "epochs": 2, "concurrent": 1}
     settings["train"] = {**SETTINGS["train"], "warmup_epochs": 1}
-    record = yolotune.run(Study(data=str(shapes), project=str(tmp_path), num_samples=3, **settings), told)
+    record = yolotune.run(Settings(data=str(shapes), project=str(tmp_path), num_samples=3, **settings), told)
     assert [trial.verdict for trial in record.trials] == [Verdict.COMPLETED, Verdict.FAILED, Verdict.COMPLETED]
     failed = record.trials[1]
     assert failed.ending is not None and "weights" in failed.ending.reason

@@ -10,7 +10,7 @@ import pytest
 from records import write_study
 from yolotune.cli.options import FLAGS, make_study
 from yolotune.config.budget import Budget
-from yolotune.config.settings import Study, load_study, recorded_study
+from yolotune.config.settings import Settings, load_settings, recorded_settings
 from yolotune.config.template import study_file
 from yolotune.data.dataset import load_dataset
 from yolotune.errors import UserError
@@ -21,12 +21,12 @@ from yolotune.schedulers.stop import Stop
 from yolotune.tuner.check import check_settings, notes
 
 
-def numbers(study: Study) -> tuple[int, int, float]:
+def numbers(study: Settings) -> tuple[int, int, float]:
     assert study.asha is not None
     return study.num_samples, study.grace_period, study.asha.reduction_factor
 
 
-def study(**flags: Any) -> Study:
+def study(**flags: Any) -> Settings:
     unset = {name: False if flag.kind is bool else None for name, flag in FLAGS.items()}
     words = flags.pop("words", [])
     return make_study(words, {**unset, "data": "d.yaml", **flags})
@@ -57,19 +57,19 @@ def test_a_budget_is_epochs_or_a_time(text: str, read: Budget) -> None:
 @pytest.mark.parametrize("text", ["", "0", "0h", "-5", "1.5", "8 hours", "h", "2e3", "1,000", "nan", "2d"])
 def test_what_is_neither_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"budget: got .*Epochs such as 2000, or a time such as 8h"):
-        Study(data="d.yaml", budget=text)
+        Settings(data="d.yaml", budget=text)
 
 
 def test_yaml_numbers_are_epochs(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text("data: d.yaml\nbudget: 3000\n", encoding="utf-8")
-    assert load_study(file, {}).ceiling == Budget(epochs=3000)
+    assert load_settings(file, {}).ceiling == Budget(epochs=3000)
 
 
 def test_the_flag_of_before_is_named_by_its_new_name() -> None:
     with pytest.raises(UserError, match=r"time_budget: no such setting. Did you mean budget"):
-        Study(data="d.yaml", time_budget="8h")
-    old = recorded_study({"data": "d.yaml", "num_samples": 7, "time_budget": "8h"})
+        Settings(data="d.yaml", time_budget="8h")
+    old = recorded_settings({"data": "d.yaml", "num_samples": 7, "time_budget": "8h"})
     assert (old.effort, old.budget, old.num_samples, old.scheduler) == (None, None, 7, "asha")
 
 
@@ -77,19 +77,19 @@ def test_the_flag_of_before_is_named_by_its_new_name() -> None:
 
 
 def test_the_default_effort_is_balanced_and_the_guide_keeps_its_numbers() -> None:
-    default, guide = Study(data="d.yaml"), Study(data="d.yaml", preset="guide")
+    default, guide = Settings(data="d.yaml"), Settings(data="d.yaml", preset="guide")
     assert (default.effort, guide.effort) == ("balanced", None)
     assert (numbers(default), numbers(guide)) == ((50, 38, 2), (50, 25, 2))
 
 
 def test_more_effort_is_expected_to_train_more() -> None:
-    costs = [Study(data="d.yaml", effort=name).forecast().expected for name in ("quick", "balanced", "thorough")]
+    costs = [Settings(data="d.yaml", effort=name).forecast().expected for name in ("quick", "balanced", "thorough")]
     assert costs == sorted(costs) and costs[0] < costs[1] / 2 < costs[2] / 4 + costs[1] / 4
 
 
 @pytest.mark.parametrize(("epochs", "grace"), [(250, 38), (40, 6), (30, 4), (20, 3), (6, 3), (2, 2), (1, 1)])
 def test_no_trial_is_judged_by_its_first_two_epochs(epochs: int, grace: int) -> None:
-    found = Study(data="d.yaml", epochs=epochs)
+    found = Settings(data="d.yaml", epochs=epochs)
     assert found.grace_period == grace
     assert not [problem for problem in check_settings(found) if problem.where.startswith("asha")]
 
@@ -98,9 +98,9 @@ def test_what_is_given_beside_an_effort_wins() -> None:
     found = study(effort="quick", num_samples=7, grace_period=0.2)
     assert numbers(found) == (7, 50, 3)
     assert study(effort="quick", no_asha=True).asha is None
-    alone = Study(data="d.yaml", preset="none", space={"lr0": [0, 1]}, effort="thorough")
+    alone = Settings(data="d.yaml", preset="none", space={"lr0": [0, 1]}, effort="thorough")
     assert numbers(alone) == (100, 38, 2)
-    assert Study(data="d.yaml", preset="none", space={"lr0": [0, 1]}).asha is None
+    assert Settings(data="d.yaml", preset="none", space={"lr0": [0, 1]}).asha is None
 
 
 def test_a_later_effort_wins_over_earlier_numbers(tmp_path: Path) -> None:
@@ -136,17 +136,17 @@ def test_the_guides_numbers_are_one_flag_away_and_bear_no_effort_beside_them(tmp
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(UserError) as caught:
-        Study(data="d.yaml", effort="heroic", budget="much", epochs=0)
+        Settings(data="d.yaml", effort="heroic", budget="much", epochs=0)
     assert {problem.where for problem in caught.value.problems} == {"effort", "budget", "epochs"}
 
 
-def test_a_recorded_study_never_changes_its_mind(tmp_path: Path) -> None:
+def test_a_recorded_settings_never_changes_its_mind(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", trials=2, effort="quick", num_samples=20)
-    assert numbers(load_study(folder, {})) == (20, 3, 3)
-    assert numbers(load_study(folder, {"epochs": 100}))[0] == 20
-    more = load_study(folder, {"budget": "1000"})
+    assert numbers(load_settings(folder, {})) == (20, 3, 3)
+    assert numbers(load_settings(folder, {"epochs": 100}))[0] == 20
+    more = load_settings(folder, {"budget": "1000"})
     assert more.num_samples > 20 and more.forecast().expected <= 1000
-    assert numbers(load_study(folder, {"effort": "thorough"})) == (100, 4, 2)
+    assert numbers(load_settings(folder, {"effort": "thorough"})) == (100, 4, 2)
 
 
 def test_a_written_study_file_leaves_to_the_effort_what_the_effort_chose(tmp_path: Path) -> None:
@@ -154,11 +154,11 @@ def test_a_written_study_file_leaves_to_the_effort_what_the_effort_chose(tmp_pat
     for wanted in ({}, {"effort": "quick"}, {"budget": "3000"}, {"num_samples": 12, "effort": "quick"}):
         first = study(**wanted)
         file.write_text(study_file(first), encoding="utf-8")
-        assert load_study(file, {}) == first
+        assert load_settings(file, {}) == first
         edited = file.read_text().replace(f"effort: {first.effort}", "effort: thorough")
         file.write_text(edited, encoding="utf-8")
-        again = load_study(file, {})
-        assert again.asha == Study(data="d.yaml", effort="thorough").asha
+        again = load_settings(file, {})
+        assert again.asha == Settings(data="d.yaml", effort="thorough").asha
         assert (again.num_samples == 12) == ("num_samples" in wanted)
 
 
@@ -166,17 +166,17 @@ def test_a_written_study_file_leaves_to_the_effort_what_the_effort_chose(tmp_pat
 
 
 def test_a_budget_below_one_training_is_refused() -> None:
-    (problem,) = check_settings(Study(data="d.yaml", budget=8))
+    (problem,) = check_settings(Settings(data="d.yaml", budget=8))
     assert str(problem).startswith("budget: 8 epochs are fewer than the 250 of one training")
-    assert not check_settings(Study(data="d.yaml", budget=250))
+    assert not check_settings(Settings(data="d.yaml", budget=250))
 
 
 def test_more_trials_than_a_budget_carries_are_noted(shapes: Path) -> None:
     data = load_dataset(str(shapes))
-    said = [note for note in notes(Study(data="d.yaml", budget=2000, num_samples=50), data) if "budget" in note]
-    carried = Study(data="d.yaml", budget=2000).num_samples
+    said = [note for note in notes(Settings(data="d.yaml", budget=2000, num_samples=50), data) if "budget" in note]
+    carried = Settings(data="d.yaml", budget=2000).num_samples
     assert len(said) == 1 and f"It would carry {carried}" in said[0]
-    assert not [note for note in notes(Study(data="d.yaml", budget=2000), data) if "budget" in note]
+    assert not [note for note in notes(Settings(data="d.yaml", budget=2000), data) if "budget" in note]
 
 
 # --- when it is spent --------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_a_damaged_account_of_hours_is_named(text: str, tmp_path: Path) -> None:
 
 def came_out(folder: Path) -> str:
     record = read_study(folder)
-    return sentence(outcome(record, recorded_study(record.settings)))
+    return sentence(outcome(record, recorded_settings(record.settings)))
 
 
 def test_an_ended_study_is_held_against_its_plan(tmp_path: Path) -> None:

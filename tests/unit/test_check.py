@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.data.dataset import Dataset, load_dataset
 from yolotune.data.shapes import make_shapes
 from yolotune.display.lines import plan_lines
@@ -31,7 +31,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(**given: Any) -> list[str]:
     """Returns where the settings of a study are wrong."""
-    return [problem.where for problem in check_settings(Study(data="d.yaml", **given))]
+    return [problem.where for problem in check_settings(Settings(data="d.yaml", **given))]
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -109,14 +109,14 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_share_of_a_trial_is_that_of_the_guide(cards: Any) -> None:
     cards(1)
-    shares = share_out(Study(data="d", concurrent=2, cpus=8))
+    shares = share_out(Settings(data="d", concurrent=2, cpus=8))
     assert (shares.gpus, shares.gpu_share, shares.cpu_share) == (1.0, 0.5, 4.0)
     assert (shares.threads, shares.workers, shares.visible) == (4, 3, None)
 
 
 def test_on_a_cpu_there_is_no_gpu_share_and_no_worker(cards: Any) -> None:
     cards(2)
-    shares = share_out(Study(data="d", device="CPU", cpus=4, concurrent=2))
+    shares = share_out(Settings(data="d", device="CPU", cpus=4, concurrent=2))
     assert (shares.gpus, shares.gpu_share, shares.threads, shares.workers) == (0.0, 0.0, 2, 0)
 
 
@@ -137,21 +137,21 @@ def test_on_a_cpu_there_is_no_gpu_share_and_no_worker(cards: Any) -> None:
 def test_what_the_machine_cannot_carry_is_refused(cards: Any, count: int, given: dict[str, Any], where: str) -> None:
     cards(count)
     with pytest.raises(UserError) as caught:
-        share_out(Study(data="d", **{"cpus": 16, **given}))
+        share_out(Settings(data="d", **{"cpus": 16, **given}))
     assert [problem.where for problem in caught.value.problems] == [where]
 
 
 @pytest.mark.parametrize(("gpus", "concurrent"), [(1, 7), (2, 2), (2, 4), (2, 1), (4, 2), (0.5, 2), (1, 3)])
 def test_what_fits_is_accepted(cards: Any, gpus: float, concurrent: int) -> None:
     cards(4)
-    assert share_out(Study(data="d", gpus=gpus, concurrent=concurrent, cpus=16)).gpu_share == gpus / concurrent
+    assert share_out(Settings(data="d", gpus=gpus, concurrent=concurrent, cpus=16)).gpu_share == gpus / concurrent
 
 
 def test_a_device_counts_among_the_cards_that_are_seen(cards: Any) -> None:
     cards(4)
-    assert share_out(Study(data="d", device="1, 3")).visible == "1,3"
+    assert share_out(Settings(data="d", device="1, 3")).visible == "1,3"
     cards(2, "5,GPU-8932f937")
-    assert share_out(Study(data="d", device="1,0")).visible == "GPU-8932f937,5"
+    assert share_out(Settings(data="d", device="1,0")).visible == "GPU-8932f937,5"
 
 
 # --- storage -----------------------------------------------------------------------------------------------------
@@ -171,24 +171,24 @@ def test_small_images_are_trained_on_one_thread(
     cards: Any, model: str, imgsz: int | None, cpus: int, count: int, wanted: int
 ) -> None:
     cards(count)
-    study = Study(data="d", cpus=cpus, train={} if imgsz is None else {"imgsz": imgsz})
+    study = Settings(data="d", cpus=cpus, train={} if imgsz is None else {"imgsz": imgsz})
     share = suited(share_out(study), study, model)
     assert share.threads == wanted
 
 
 def test_a_place_that_is_not_there_yet_is_fine_and_nothing_is_created(tmp_path: Path) -> None:
-    assert check_storage(Study(data="d", project=str(tmp_path / "new" / "place")).folder()) == []
+    assert check_storage(Settings(data="d", project=str(tmp_path / "new" / "place")).folder()) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    [problem] = check_storage(Study(data="d", project=str(tmp_path / "file")).folder())
+    [problem] = check_storage(Settings(data="d", project=str(tmp_path / "file")).folder())
     assert problem.where == str(tmp_path / "file") and "cannot be written to" in problem.what
 
 
 def test_a_folder_that_holds_a_study_is_named_and_an_empty_one_is_taken(tmp_path: Path) -> None:
-    study = Study(data="d", project=str(tmp_path), name="fish", exist_ok=True)
+    study = Settings(data="d", project=str(tmp_path), name="fish", exist_ok=True)
     (tmp_path / "fish").mkdir()
     assert check_storage(study.folder()) == []
     (tmp_path / "fish" / "trials").mkdir()
@@ -199,7 +199,7 @@ def test_a_folder_that_holds_a_study_is_named_and_an_empty_one_is_taken(tmp_path
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 5_000_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    folder = Study(data="d", project=str(tmp_path)).folder()
+    folder = Settings(data="d", project=str(tmp_path)).folder()
     assert check_storage(folder, 4_800_000_000) == []
     assert check_storage(folder, 6_000_000_000)[0].what == "5 GB free, the study fills up to 6.2 GB."
     (folder / "trials").mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
     weights.write_bytes(bytes(10_000_000))
 
     def needed(**given: Any) -> int:
-        return forecast(Study(data="d", num_samples=50, **given), str(weights), given.pop("wandb", "disabled"))
+        return forecast(Settings(data="d", num_samples=50, **given), str(weights), given.pop("wandb", "disabled"))
 
     running = 4 * RESUMABLE * 10_000_000
     assert needed() == 50 * (10_000_000 + CURVES) + running
@@ -230,11 +230,11 @@ NODES = [Node("10.0.0.1", 8, 1), Node("10.0.0.2", 16, 2)]
 
 def test_a_trial_lies_on_one_node(cards: Any) -> None:
     cards(0)
-    shares = share_out(Study(data="d", concurrent=3), NODES)
+    shares = share_out(Settings(data="d", concurrent=3), NODES)
     assert (shares.cpu_share, shares.gpu_share, shares.threads, shares.workers) == (8.0, 1.0, 8, 7)
     for concurrent, share in ((1, 16.0), (2, 8.0), (3, 8.0), (4, 16 / 3), (6, 4.0)):
-        assert share_out(Study(data="d", concurrent=concurrent, device="cpu"), NODES).cpu_share == share
-    assert share_out(Study(data="d", concurrent=5), NODES).gpu_share == 0.5
+        assert share_out(Settings(data="d", concurrent=concurrent, device="cpu"), NODES).cpu_share == share
+    assert share_out(Settings(data="d", concurrent=5), NODES).gpu_share == 0.5
     for given, where in (
         ({"concurrent": 2, "cpus": 24, "device": "cpu"}, "concurrent"),  # 12 cores each, and one node has 8
         ({"concurrent": 2, "gpus": 3}, "concurrent"),  # a card and a half each
@@ -243,7 +243,7 @@ def test_a_trial_lies_on_one_node(cards: Any) -> None:
         ({"cpus": 25, "device": "cpu"}, "cpus"),
     ):
         with pytest.raises(UserError) as caught:
-            share_out(Study(data="d", **given), NODES)
+            share_out(Settings(data="d", **given), NODES)
         assert [problem.where for problem in caught.value.problems] == [where]
 
 
@@ -251,7 +251,7 @@ def test_a_trial_lies_on_one_node(cards: Any) -> None:
 
 
 def said(data: Path, **given: Any) -> str:
-    return "\n".join(notes(Study(data=str(data), **given), load_dataset(str(data))))
+    return "\n".join(notes(Settings(data=str(data), **given), load_dataset(str(data))))
 
 
 def test_the_guide_warns_once_with_the_figure_of_each_rule_that_costs_f1(data: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_patience_as_long_as_a_trial_is_noted(data: Path) -> None:
 
 
 def test_a_right_study_becomes_a_plan(data: Path) -> None:
-    study = Study(data=str(data), model=MODEL, device="cpu", cpus=2, concurrent=2, epochs=20)
+    study = Settings(data=str(data), model=MODEL, device="cpu", cpus=2, concurrent=2, epochs=20)
     plan = check(study)
     assert isinstance(plan.dataset, Dataset) and plan.dataset.images == {"train": 6, "val": 3}
     assert (plan.model, plan.dataset.nc) == (MODEL, 3)
@@ -294,7 +294,7 @@ def test_a_plan_is_told_in_plain_lines_that_rich_does_not_swallow(data: Path) ->
     from rich.text import Text
 
     space = {"optimizer": "choice([sgd, adamw])", "box": [5, 8]}
-    plan = check(Study(data=str(data), model=MODEL, device="cpu", epochs=20, space=space))
+    plan = check(Settings(data=str(data), model=MODEL, device="cpu", epochs=20, space=space))
     shown = "\n".join(Text.from_markup(line).plain for line in plan_lines(plan))
     assert "AdamW is outside choice([sgd, adamw]): sgd instead" in shown
     assert re.search(r"6 train, 3 val images, 3 classes", shown)
@@ -306,14 +306,14 @@ def test_bad_labels_are_left_out_only_when_told_so_and_counted(data: Path, tmp_p
     label.write_text("99 0.1 0.1 0.2 0.2 0.1 0.3\n")
     given = {"model": "yolo11n-seg.yaml", "project": str(tmp_path), "device": "cpu", "wandb": "disabled"}
     with pytest.raises(UserError, match=label.name):
-        check(Study(data=str(made / "data.yaml"), **given))
-    plan = check(Study(data=str(made / "data.yaml"), allow_bad_labels=True, **given))
+        check(Settings(data=str(made / "data.yaml"), **given))
+    plan = check(Settings(data=str(made / "data.yaml"), allow_bad_labels=True, **given))
     assert "1 images of train are left out, with bad labels or unreadable." in plan.notes
     assert environment(plan)["dataset"]["ignored"]["train"] == 1
 
 
 def test_everything_that_is_wrong_is_told_at_once(data: Path) -> None:
-    study = Study(
+    study = Settings(
         data="missing.yaml",
         model="missing.pt",
         device="7",
@@ -331,7 +331,7 @@ def test_everything_that_is_wrong_is_told_at_once(data: Path) -> None:
 
 
 def test_a_misspelt_argument_is_told_together_with_a_missing_point(data: Path) -> None:
-    study = Study(data=str(data), model=MODEL, device="cpu", space={"mosiac": [0, 1]}, points=["missing-point.yaml"])
+    study = Settings(data=str(data), model=MODEL, device="cpu", space={"mosiac": [0, 1]}, points=["missing-point.yaml"])
     with pytest.raises(UserError) as caught:
         check(study)
     assert [problem.where for problem in caught.value.problems] == ["space: mosiac", "missing-point.yaml"]
@@ -352,5 +352,5 @@ def test_a_model_that_will_not_train_is_refused(data: Path, name: str, content: 
     if content is not None:
         Path(name).write_text(content)
     with pytest.raises(UserError, match=reason) as caught:
-        check(Study(data=str(data), model=name, device="cpu"))
+        check(Settings(data=str(data), model=name, device="cpu"))
     assert len(caught.value.problems) == 1

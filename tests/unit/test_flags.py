@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from yolotune.cli.options import FLAGS, make_study
-from yolotune.config.settings import Asha, Plateau, Study
+from yolotune.config.settings import Asha, Plateau, Settings
 from yolotune.errors import UserError
 
 #: The guide's flags, as issue and guide name them.
@@ -19,7 +19,7 @@ GUIDE = """
 """
 
 
-def study(*words: str, **flags: Any) -> Study:
+def study(*words: str, **flags: Any) -> Settings:
     """Returns the study of a command line; flags that are not given come as typer gives them."""
     unset = {name: False if flag.kind is bool else None for name, flag in FLAGS.items()}
     return make_study(list(words), {**unset, "data": "d.yaml", **flags})
@@ -38,12 +38,12 @@ def test_there_is_a_flag_for_everything_the_guide_names() -> None:
 def test_every_flag_fills_a_setting_that_exists() -> None:
     for flag in FLAGS.values():
         head, _, inner = (flag.field or flag.name).partition(".")
-        assert head in Study.model_fields
+        assert head in Settings.model_fields
         assert not inner or inner in {"asha": Asha, "plateau": Plateau}[head].model_fields
 
 
 def test_without_flags_the_preset_stands() -> None:
-    assert study() == Study(data="d.yaml")
+    assert study() == Settings(data="d.yaml")
 
 
 def test_the_command_of_the_guide() -> None:

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Verdict
 from yolotune.schedulers.asha import Halving
 from yolotune.schedulers.forecast import Rules, forecast, trials_for
 from yolotune.schedulers.halving import SuccessiveHalving, Word
 
 
-def study_of(epochs: int, trials: int, seed: int = 0, **asha: Any) -> Study:
-    return Study(data="d.yaml", epochs=epochs, num_samples=trials, seed=seed, search="random", asha=asha)
+def study_of(epochs: int, trials: int, seed: int = 0, **asha: Any) -> Settings:
+    return Settings(data="d.yaml", epochs=epochs, num_samples=trials, seed=seed, search="random", asha=asha)
 
 
-def came_out(study: Study, seed: int, *, worse: bool = False) -> tuple[int, int]:
+def came_out(study: Settings, seed: int, *, worse: bool = False) -> tuple[int, int]:
     """Returns the epochs of a study whose trials are as good at each epoch, and how many are cut at their first rung.
 
     Args:
@@ -114,7 +114,7 @@ def test_what_halving_costs_is_known(
 ) -> None:
     assume(grace <= epochs)
     asha = {"grace_period": grace, "reduction_factor": factor, "batch": batch}
-    study = Study(data="d.yaml", epochs=epochs, num_samples=trials, scheduler="halving", asha=asha)
+    study = Settings(data="d.yaml", epochs=epochs, num_samples=trials, scheduler="halving", asha=asha)
     rules, draw = SuccessiveHalving(study), random.Random(seed)
     spent = cut_first = 0
     at: dict[int, int] = {}

@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.utils.util import flatten_dict
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Ending, TrialRecord, Verdict
 from yolotune.schedulers.halving import SuccessiveHalving, Turn, Word
 from yolotune.schedulers.plateau import Endings
@@ -26,15 +26,15 @@ from yolotune.tuner.pausing import Halving
 F1 = "seg_metrics/F1"
 
 
-def make(**given: Any) -> Study:
+def make(**given: Any) -> Settings:
     asha = {"grace_period": 2, "reduction_factor": 3, "batch": 9, **given.pop("asha", {})}
-    return Study(data="d.yaml", **{"epochs": 20, "num_samples": 18, "scheduler": "halving", "asha": asha, **given})
+    return Settings(data="d.yaml", **{"epochs": 20, "num_samples": 18, "scheduler": "halving", "asha": asha, **given})
 
 
 class World:
     """Trains trials of a study in slots, in an order drawn at random; an epoch of a trial is a number of its curve."""
 
-    def __init__(self, study: Study, seed: int, slots: int = 2) -> None:
+    def __init__(self, study: Settings, seed: int, slots: int = 2) -> None:
         self.study = study
         self.draw = random.Random(seed)
         self.slots = slots
@@ -398,4 +398,4 @@ def test_a_study_that_ends_lets_go_of_paused_trials() -> None:
 
 def test_a_study_without_rungs_is_refused() -> None:
     with pytest.raises(ValueError, match="asha is None"):
-        SuccessiveHalving(Study(data="d.yaml", scheduler="none"))
+        SuccessiveHalving(Settings(data="d.yaml", scheduler="none"))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.display.lines import Lines
 from yolotune.display.live import LiveView, Picture, print_status, watching
 from yolotune.record.study import Ending, StudyRecord, Verdict
@@ -122,7 +122,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_study(monkeypatch: p
     monkeypatch.setattr("yolotune.display.lines.plan_lines", lambda plan: [])
     file = Stuck()
     view = LiveView(Console(file=file, width=80, height=24, force_terminal=True, color_system=None, soft_wrap=True))
-    plan: Any = SimpleNamespace(study=Study(data="d.yaml"), origin=None)
+    plan: Any = SimpleNamespace(study=Settings(data="d.yaml"), origin=None)
     view.study_started(Path("study"), plan)
     began = time.monotonic()
     calls = 2000

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import UserError
 from yolotune.record.lock import owned
 from yolotune.record.study import Ending, StudyRecord, Verdict, read_study
@@ -20,7 +20,7 @@ from yolotune.search.optimizer import OptunaSearcher
 from yolotune.workflows.dashboard import update
 
 F1 = "seg_metrics/F1"
-STUDY = Study(data="d.yaml", name="fish", space={"lr0": "loguniform(1e-5, 1e-1)", "batch": "choice([8, 16])"})
+STUDY = Settings(data="d.yaml", name="fish", space={"lr0": "loguniform(1e-5, 1e-1)", "batch": "choice([8, 16])"})
 TRIALS: list[tuple[Verdict | None, list[float]]] = [
     (Verdict.COMPLETED, [0.1, 0.6, 0.3]),
     (Verdict.PRUNED, [0.3, math.nan, 0.2]),
@@ -56,7 +56,7 @@ def content(trials: list[optuna.trial.FrozenTrial]) -> list[tuple[Any, ...]]:
 
 
 def shown(folder: Path) -> list[tuple[Any, ...]]:
-    return content(optuna.load_study(study_name="fish", storage=f"sqlite:///{folder}/study.db").trials)
+    return content(optuna.load_settings(study_name="fish", storage=f"sqlite:///{folder}/study.db").trials)
 
 
 def test_live_from_the_record_and_rebuilt_are_the_same(tmp_path: Path) -> None:

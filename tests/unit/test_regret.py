@@ -15,7 +15,7 @@ from genetic import Genetic
 from record_curves import points
 from regret import METHODS, run
 from regret_report import curve, interval, paired, times_fewer
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 
 BUDGETS = np.array([1.0, 2.0, 5.0, 10.0])
 EPOCHS = 6
@@ -61,7 +61,7 @@ def test_the_interval_is_over_seeds() -> None:
 
 
 def test_the_genetic_tuner_begins_with_the_points_and_mutates_the_best() -> None:
-    study = Study(data="d.yaml")
+    study = Settings(data="d.yaml")
     first, *others = points(6, seed=3, nc=1)[0]
     asked: list[dict[str, object]] = []
     for _ in range(2):

@@ -16,12 +16,12 @@ from replay import Outcome, compare, simulate, surrogate_study, table_study
 from strategies import RUN_ALL, STRATEGIES, Strategy
 from surrogate import Surrogate
 from yolotune.config.points import default_point
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.schedulers.plateau import Endings
 from yolotune.search.optimizer import OptunaSearcher
 
-DEFAULTS = default_point(Study(data="none").domains, 1)[0]
+DEFAULTS = default_point(Settings(data="none").domains, 1)[0]
 TWO = {"grace_period": 2, "reduction_factor": 2, "brackets": 1, "rank": "best"}
 #: F1 over 8 epochs. A second per epoch, but 3 for trial 1.
 SLOW_START = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9]
@@ -173,7 +173,7 @@ def test_the_surrogate_gives_back_what_it_was_fitted_to_and_the_searcher_runs_on
         share = float(draw.uniform())
         values = [share * epoch / 8 for epoch in range(1, 9)]
         curves.append(curve(number, values, lr0=1e-5 * 2000**share))
-    surrogate = Surrogate(curves, Study(data="none").domains)
+    surrogate = Surrogate(curves, Settings(data="none").domains)
     assert surrogate.heaviest[0][0] == "lr0"
     assert surrogate.level({**DEFAULTS, "lr0": 1e-2}) > surrogate.level({**DEFAULTS, "lr0": 1e-4}) + 0.2
     source = surrogate.source(3)

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import pytest
 
 from records import ENVIRONMENT, write_study
-from yolotune.config.settings import load_study
+from yolotune.config.settings import load_settings
 from yolotune.errors import UserError
 from yolotune.record.study import Ending, Verdict, read_study
 from yolotune.report import course, ladder, page, story
@@ -182,14 +182,14 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 )
 def test_every_chart_of_every_kind_of_study_is_one_that_plotly_knows(tmp_path: Path, settings: dict[str, Any]) -> None:
     study = write_study(tmp_path / "s", trials=14, **settings)
-    charts = page._charts(sections(facts_of(study), load_study(study, {})))
+    charts = page._charts(sections(facts_of(study), load_settings(study, {})))
     assert {"best-so-far", "curves"} <= {chart.name for chart in charts}
     for chart in charts:
         go.Figure(chart.figure)  # refuses what it does not know
         assert len(chart.alt) > 20 and any(trace.get("x") for trace in chart.figure["data"])
     assert len({chart.name for chart in charts}) == len(charts)
     names = {chart.name for chart in charts}
-    assert ("rungs" in names) == (load_study(study, {}).asha is not None)
+    assert ("rungs" in names) == (load_settings(study, {}).asha is not None)
     assert ("overfitting" in names) == settings.get("train_metrics", True)
     write_report(study, photos=False)
 
@@ -200,7 +200,7 @@ def test_every_chart_of_every_kind_of_study_is_one_that_plotly_knows(tmp_path: P
 def test_rungs_know_who_met_and_who_was_cut(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=20, asha={"grace_period": 0.1})
     record = read_study(study)
-    rungs = ladder.rungs(record, load_study(study, {}))
+    rungs = ladder.rungs(record, load_settings(study, {}))
     assert [rung.epoch for rung in rungs] == [3, 6, 12, 24]
     for rung in rungs:
         assert set(rung.scores) == {trial.number for trial in record.trials if len(trial.epochs) >= rung.epoch}
@@ -215,7 +215,7 @@ def test_rungs_of_halving_are_those_of_each_batch(tmp_path: Path) -> None:
     running = {"values": {19: [0.1]}, "endings": {18: None, 19: None}}
     study = write_study(tmp_path / "s", trials=20, scheduler="halving", **running)
     record = read_study(study)
-    rungs = ladder.rungs(record, load_study(study, {}))
+    rungs = ladder.rungs(record, load_settings(study, {}))
     assert [(rung.bracket, rung.epoch, len(rung.scores), len(rung.cut)) for rung in rungs] == [
         (batch, epoch, met, cut) for batch in (0, 1) for epoch, met, cut in ((3, 9, 6), (9, 3, 2), (27, 1, 0))
     ] + [(2, 3, 1, 0)]
@@ -229,7 +229,7 @@ def test_rungs_of_halving_are_those_of_each_batch(tmp_path: Path) -> None:
 
 def test_importance_finds_what_decides_and_not_what_does_not(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=60, asha=None)
-    found = influence(read_study(study), load_study(study, {}))
+    found = influence(read_study(study), load_settings(study, {}))
     assert found is not None and found.trials == 60
     assert found.strong == ["lr0"] and sum(found.shares.values()) == pytest.approx(1)
 
@@ -237,7 +237,7 @@ def test_importance_finds_what_decides_and_not_what_does_not(tmp_path: Path) -> 
 def test_points_of_an_older_space_are_left_out_of_the_importance(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=30)
     (study / "trials" / "0003" / "point.yaml").write_text("schema: 1\nlr0: 0.5\n# end\n")
-    found = influence(read_study(study), load_study(study, {}))
+    found = influence(read_study(study), load_settings(study, {}))
     assert found is not None and found.trials == 29
     write_report(study, photos=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import UserError
 from yolotune.record.retention import drop_weights
 from yolotune.record.study import trial_folder
@@ -32,7 +32,7 @@ def left(folder: Path) -> list[int]:
 def test_the_best_and_trial_0_keep_their_weights(tmp_path: Path, policy: str, mode: str, kept: list[int]) -> None:
     values = {0: 0.2, 1: 0.1, 2: 0.5, 3: 0.9, 4: None}
     make(tmp_path, values)
-    count = Study(data="d", keep_weights=policy).weights_kept
+    count = Settings(data="d", keep_weights=policy).weights_kept
     assert drop_weights(tmp_path, values, mode, count) == sorted(set(values) - set(kept))
     assert left(tmp_path) == kept
 
@@ -48,4 +48,4 @@ def test_a_trial_that_is_still_leaving_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", ["none", "top-0", "top-", "5"])
 def test_other_words_are_refused(words: str) -> None:
     with pytest.raises(UserError, match="top-5 is expected"):
-        Study(data="d", keep_weights=words)
+        Settings(data="d", keep_weights=words)

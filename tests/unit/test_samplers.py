@@ -11,7 +11,7 @@ from optuna.samplers import GPSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.search.samplers import foretold, make_sampler, propose
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
@@ -88,7 +88,7 @@ def test_proposals_know_who_trains_at_the_moment() -> None:
 
 
 def sampler(number: int, search: str) -> optuna.samplers.BaseSampler:
-    return make_sampler(Study(data="d.yaml", search=search), number)
+    return make_sampler(Settings(data="d.yaml", search=search), number)
 
 
 def ask_plainly(study: optuna.Study, own: GPSampler) -> float:

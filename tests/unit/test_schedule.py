@@ -17,7 +17,7 @@ from ray.tune.stopper import TrialPlateauStopper
 from ray.tune.utils.util import flatten_dict
 
 from yolotune.config.early_stopping import Plateau
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import StudyFailed
 from yolotune.record.study import Verdict
 from yolotune.schedulers.asha import Rungs
@@ -32,7 +32,7 @@ PATIENCE = Plateau()
 
 def asha(**given: Any) -> Asha:
     chosen = {"grace_period": 2, "reduction_factor": 2, "brackets": 1, "rank": "best", **given.pop("asha", {})}
-    return Asha(Study(data="d.yaml", **{"epochs": 16, "asha": chosen, **given}), Endings())
+    return Asha(Settings(data="d.yaml", **{"epochs": 16, "asha": chosen, **given}), Endings())
 
 
 def ray_trial(number: int) -> Any:
@@ -188,7 +188,7 @@ def _pair(seed: int) -> list[Asha]:
 
 def test_a_full_trial_ends_by_itself() -> None:
     rule = asha(epochs=16)
-    assert max(rule.brackets[0].milestones) <= 16 < Study(data="d.yaml", epochs=16).max_t
+    assert max(rule.brackets[0].milestones) <= 16 < Settings(data="d.yaml", epochs=16).max_t
     assert all(rule.judge(0, epoch, 0.5) is None for epoch in range(1, 17))
 
 
@@ -197,7 +197,7 @@ def test_a_full_trial_ends_by_itself() -> None:
 
 def stops_at(rule: Plateau, curve: list[Any], epochs: int | None = None) -> int | None:
     """Returns the epoch at which a stopper ends a trial with this curve."""
-    study = Study(data="d.yaml", epochs=epochs or len(curve), plateau=rule.model_dump())
+    study = Settings(data="d.yaml", epochs=epochs or len(curve), plateau=rule.model_dump())
     stopper = PlateauStopper(study, Endings())
     for epoch, value in enumerate(curve, start=1):
         if stopper("id", {"config": {"number": 0}, "report": {"epoch": epoch, rule.metric: value}}):
@@ -279,7 +279,7 @@ def test_values_that_are_no_numbers_never_stop_a_trial(rule: Plateau, missing: A
 
 @pytest.mark.parametrize("rule", [STD, PATIENCE])
 def test_an_epoch_that_is_reported_twice_counts_once(rule: Plateau) -> None:
-    study = Study(data="d.yaml", epochs=100, plateau=rule.model_dump())
+    study = Settings(data="d.yaml", epochs=100, plateau=rule.model_dump())
     once, twice = PlateauStopper(study, Endings()), PlateauStopper(study, Endings())
     for epoch in range(1, 101):
         value = 0.5 if epoch > 20 else 0.025 * epoch
@@ -305,14 +305,14 @@ def test_the_default_rule_keeps_98_percent_of_the_f1_of_healthy_curves(tau: int)
 
 
 def test_a_watched_metric_that_never_arrives_is_an_error() -> None:
-    stopper = PlateauStopper(Study(data="d.yaml", plateau={"rule": "patience"}), Endings())
+    stopper = PlateauStopper(Settings(data="d.yaml", plateau={"rule": "patience"}), Endings())
     with pytest.raises(StudyFailed, match="no trial reports train_seg_metrics/F1"):
         stopper("id", {"config": {"number": 0}, "report": {"epoch": 1, F1: 0.5}})
 
 
 def test_a_trial_that_ends_by_itself_keeps_its_own_verdict() -> None:
     endings = Endings()
-    stopper = PlateauStopper(Study(data="d.yaml", plateau=STD.model_dump()), endings)
+    stopper = PlateauStopper(Settings(data="d.yaml", plateau=STD.model_dump()), endings)
     for epoch in range(1, 10):
         assert not stopper("id", {"config": {"number": 0}, "report": {"epoch": epoch, WATCHED: 0.5}})
     assert not stopper("id", {"config": {"number": 0}, "done": True, "report": {"epoch": 10, WATCHED: 0.5}})
@@ -321,7 +321,7 @@ def test_a_trial_that_ends_by_itself_keeps_its_own_verdict() -> None:
 
 def test_a_plateau_leaves_its_verdict_and_reason() -> None:
     endings = Endings()
-    stopper = PlateauStopper(Study(data="d.yaml", plateau=STD.model_dump()), endings)
+    stopper = PlateauStopper(Settings(data="d.yaml", plateau=STD.model_dump()), endings)
     for epoch in range(1, 11):
         stopped = stopper("id", {"config": {"number": 7}, "report": {"epoch": epoch, WATCHED: 0.5}})
     assert stopped

@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 
 from yolotune.config.distributions import distribution
 from yolotune.config.points import default_point
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Choice, RandInt, Uniform
 from yolotune.record.study import Ending, TrialRecord, Verdict
 from yolotune.schedulers.halving import Turn
@@ -31,7 +31,7 @@ SPACE = {"lr0": "loguniform(1e-5, 1e-1)", "warmup_epochs": "randint(0, 5)", "bat
 
 def make(endings: Endings | None = None, points: int = 1, **given: Any) -> OptunaSearcher:
     stop, database = given.pop("stop", None), given.pop("database", None)
-    study = Study(data="d.yaml", **{"space": SPACE, **given})
+    study = Settings(data="d.yaml", **{"space": SPACE, **given})
     first = default_point(study.domains, 3)[0]
     queued = [first, {"lr0": 0.01, "warmup_epochs": 0, "batch": 8}][:points]
     return OptunaSearcher(study, queued, Endings() if endings is None else endings, stop, database)
@@ -191,7 +191,7 @@ def test_a_grid_tries_each_combination_once_and_then_ends(running: int) -> None:
 
 
 def test_an_initial_point_of_the_grid_is_not_tried_again() -> None:
-    study = Study(data="d.yaml", search="grid", space={"batch": "grid_search([8, 16])"})
+    study = Settings(data="d.yaml", search="grid", space={"batch": "grid_search([8, 16])"})
     searcher = OptunaSearcher(study, [{"batch": 16}, {"batch": 8}], Endings())
     count = 0
     while isinstance(searcher.suggest(str(count)), dict):
@@ -224,7 +224,7 @@ def test_who_decides_on_turns_says_which_trial_of_the_record_goes_on_and_when() 
         for number in range(3)
     ]
     turns = Given(None, Turn(1, "too bad"), Turn(3, None), Turn(0, None))
-    searcher = OptunaSearcher(Study(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded, turns=turns)
+    searcher = OptunaSearcher(Settings(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded, turns=turns)
     assert searcher.suggest("a") is None
     assert searcher.suggest("b") == {"number": 1, "point": recorded[1].point, "cut": "too bad"}
     new = searcher.suggest("c")
@@ -233,7 +233,7 @@ def test_who_decides_on_turns_says_which_trial_of_the_record_goes_on_and_when() 
 
 
 def test_a_search_without_more_points_waits_for_the_trials_of_the_record() -> None:
-    study = Study(data="d.yaml", search="grid", space={"lr0": "grid_search([0.1, 0.2])"})
+    study = Settings(data="d.yaml", search="grid", space={"lr0": "grid_search([0.1, 0.2])"})
     recorded = [TrialRecord(n, Path(), {"lr0": value}, [], None, None, None) for n, value in enumerate((0.1, 0.2))]
     turns = Given(Turn(1, None), Turn(2, None), Turn(0, None), Turn(2, None))
     searcher = OptunaSearcher(study, [], Endings(), recorded=recorded, turns=turns)
@@ -247,7 +247,7 @@ def test_a_search_without_more_points_waits_for_the_trials_of_the_record() -> No
 
 
 def test_a_trial_whose_process_died_comes_again_before_any_other_as_often_as_allowed() -> None:
-    study, restarts = Study(data="d.yaml", space=SPACE, num_samples=2), Restarts(2)
+    study, restarts = Settings(data="d.yaml", space=SPACE, num_samples=2), Restarts(2)
     turns = Given(*(Turn(number, None) for number in (0, 1, 0, 0)))
     searcher = OptunaSearcher(study, [], Endings(), turns=turns, restarts=restarts)
     first = searcher.suggest("a")
@@ -284,7 +284,7 @@ def test_the_database_mirrors_ended_trials(tmp_path: Path) -> None:
         searcher.suggest(name)
     report(searcher, "a", [0.1, 0.6], {"verdict": "completed", "reason": "r"})
     report(searcher, "b", [0.1, 0.2])
-    mirror = optuna.load_study(study_name="fish", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    mirror = optuna.load_settings(study_name="fish", storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert [trial.state for trial in mirror.trials] == [TrialState.COMPLETE, TrialState.PRUNED]
     assert mirror.best_value == 0.6
     assert mirror.trials[1].intermediate_values == {1: 0.1, 2: 0.2}
@@ -339,7 +339,7 @@ def test_a_resumed_search_goes_on_alike_although_refused_points_are_in_no_record
             done = Ending(Verdict.COMPLETED, "r")
             recorded.append(TrialRecord(suggestion["number"], Path(), suggestion["point"], [row], done, 1, value))
 
-    study = Study(data="d.yaml", space={**TWELVE, "batch": "choice([8, 10, 12, 14, 16])"}, search=search)
+    study = Settings(data="d.yaml", space={**TWELVE, "batch": "choice([8, 10, 12, 14, 16])"}, search=search)
     through: list[TrialRecord] = []
     ask(OptunaSearcher(study, [], Endings()), 25, through)
     first: list[TrialRecord] = []
@@ -353,7 +353,7 @@ def test_a_trial_whose_folder_is_gone_leaves_a_gap_that_nobody_fills() -> None:
     done = Ending(Verdict.COMPLETED, "r")
     point = {"lr0": 0.01, "warmup_epochs": 0, "batch": 8}
     recorded = [TrialRecord(3, Path(), point, [{"epoch": 1, F1: 0.5}], done, 1, 0.5)]
-    searcher = OptunaSearcher(Study(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded)
+    searcher = OptunaSearcher(Settings(data="d.yaml", space=SPACE), [], Endings(), recorded=recorded)
     suggestion = searcher.suggest("a")
     assert isinstance(suggestion, dict) and suggestion["number"] == 4
 
@@ -367,7 +367,7 @@ def test_trials_of_a_space_that_was_changed_are_known_as_far_as_they_fit() -> No
         TrialRecord(1, Path(), old | {"lr0": 0.01}, rows, None, 1, 0.5),
     ]
     space = {"lr0": "uniform(0.001, 0.05)", "warmup_epochs": "randint(0, 5)", "batch": "choice([8, 16])"}
-    searcher = OptunaSearcher(Study(data="d.yaml", space=space), [], Endings(), recorded=recorded)
+    searcher = OptunaSearcher(Settings(data="d.yaml", space=space), [], Endings(), recorded=recorded)
     assert told(searcher, 0).params == {"warmup_epochs": 1}
     assert searcher.suggest("a") == {"number": 1, "point": old | {"lr0": 0.01}}, "it goes on as it began"
     new = searcher.suggest("b")

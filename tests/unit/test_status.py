@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from yolotune._yaml import write_yaml
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Choice, Uniform
 from yolotune.record.lock import Holder, holder, owned
 from yolotune.record.study import Ending, Verdict, read_study
@@ -193,7 +193,7 @@ def test_a_record_stands_as_the_events_that_made_it(tmp_path: Path) -> None:
 
 def test_a_paused_trial_is_neither_running_nor_left() -> None:
     rungs = empty_rungs(
-        Study(data="d", epochs=10, num_samples=6, scheduler="halving", asha={"batch": 3, "grace_period": 1})
+        Settings(data="d", epochs=10, num_samples=6, scheduler="halving", asha={"batch": 3, "grace_period": 1})
     )
     account = tally(halving=rungs)
     train(account, 0, [0.1, 0.2])

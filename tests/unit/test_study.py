@@ -11,7 +11,7 @@ from ultralytics.utils.files import increment_path
 
 from yolotune.config.early_stopping import Asha, epochs_of
 from yolotune.config.points import read_points
-from yolotune.config.settings import Study, load_study, merge, read_preset
+from yolotune.config.settings import Settings, load_settings, merge, read_preset
 from yolotune.config.space import Uniform, parse_domain
 from yolotune.errors import UserError
 from yolotune.tuner.check import check_settings
@@ -50,7 +50,7 @@ def write(path: Path, text: str) -> Path:
 
 def problems_of(**given: Any) -> dict[str, str]:
     with pytest.raises(UserError) as caught:
-        Study(**given)
+        Settings(**given)
     return {problem.where: f"{problem.what} {problem.fix}" for problem in caught.value.problems}
 
 
@@ -58,7 +58,7 @@ def problems_of(**given: Any) -> dict[str, str]:
 
 
 def test_the_preset_guide_is_the_guide_to_the_letter() -> None:
-    study = Study(data="d.yaml", preset="guide")
+    study = Settings(data="d.yaml", preset="guide")
     assert study.domains == {name: parse_domain(written) for name, written in GUIDE.items()}
     assert not study.parsed[1] and not study.parsed[2] and not study.train
     assert (study.epochs, study.num_samples, study.metric, study.direction) == (250, 50, "seg_metrics/F1", "max")
@@ -71,7 +71,7 @@ def test_the_preset_guide_is_the_guide_to_the_letter() -> None:
 
 
 def test_the_default_preset_searches_the_names_of_the_guide_without_the_inert_one() -> None:
-    study = Study(data="d.yaml")
+    study = Settings(data="d.yaml")
     assert study.preset == "yolo11-seg"
     assert study.domains.keys() == GUIDE.keys() - {"dropout"}
     assert study.fixed["warmup_bias_lr"] == 0.0 and study.fixed["close_mosaic"] == 25
@@ -80,7 +80,7 @@ def test_the_default_preset_searches_the_names_of_the_guide_without_the_inert_on
 def test_each_deviation_from_the_guide_stands_on_a_line_with_its_reason() -> None:
     text = (Path(__file__).parents[2] / "src/yolotune/config/presets/yolo11-seg.yaml").read_text(encoding="utf-8")
     lines = {line.split(":")[0].strip(): line for line in text.splitlines() if line.startswith("  ")}
-    study = Study(data="d.yaml")
+    study = Settings(data="d.yaml")
     for name, domain in study.domains.items():
         if domain != parse_domain(GUIDE[name]):
             assert "#" in lines[name], name
@@ -88,12 +88,12 @@ def test_each_deviation_from_the_guide_stands_on_a_line_with_its_reason() -> Non
 
 @pytest.mark.parametrize("preset", ["guide", "yolo11-seg"])
 def test_a_preset_has_no_problems(preset: str) -> None:
-    assert check_settings(Study(data="d.yaml", preset=preset)) == []
+    assert check_settings(Settings(data="d.yaml", preset=preset)) == []
 
 
 @pytest.mark.parametrize("nc", [1, 3, 80])
 def test_the_default_preset_begins_with_the_defaults_alone(nc: int) -> None:
-    study = Study(data="d.yaml")
+    study = Settings(data="d.yaml")
     points, problems = read_points(study, nc)
     assert not problems and len(points) == 1
     assert points[0].keys() == study.domains.keys()
@@ -101,7 +101,7 @@ def test_the_default_preset_begins_with_the_defaults_alone(nc: int) -> None:
 
 
 def test_trial_0_is_the_defaults_whatever_points_are_given() -> None:
-    study = Study(
+    study = Settings(
         data="d.yaml", space={"lr0": "loguniform(1e-5, 1e-1)", "box": [5, 8]}, points=[{"lr0": 0.01, "box": 6}]
     )
     points, problems = read_points(study, nc=3)
@@ -111,7 +111,7 @@ def test_trial_0_is_the_defaults_whatever_points_are_given() -> None:
 
 def test_all_faults_of_all_points_are_listed(tmp_path: Path) -> None:
     file = write(tmp_path / "two.yaml", "- {lr0: 1e-3}\n- {lr0: 5, lr1: 1}\n- 7\n")
-    study = Study(data="d.yaml", space={"lr0": [0, 1]}, points=["missing.yaml", str(file), {"lr0": "x"}])
+    study = Settings(data="d.yaml", space={"lr0": [0, 1]}, points=["missing.yaml", str(file), {"lr0": "x"}])
     points, problems = read_points(study, nc=1)
     assert points == [{"lr0": 0.002}, {"lr0": 0.001}]
     places = [problem.where.removeprefix(str(file)) for problem in problems]
@@ -126,7 +126,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(tmp_path: Path) ->
         tmp_path / "study.yaml",
         "data: d.yaml\nepochs: 100\nseed: 3\ntrain: {cache: disk, nbs: 32}\nasha: {reduction_factor: 3}\n",
     )
-    study = load_study(file, {"epochs": 40, "train": {"nbs": 16}, "asha": {"brackets": 2}})
+    study = load_settings(file, {"epochs": 40, "train": {"nbs": 16}, "asha": {"brackets": 2}})
     assert (study.epochs, study.seed, study.num_samples) == (40, 3, 50)
     assert study.train == {"warmup_bias_lr": 0.0, "close_mosaic": 0.1, "cache": "disk", "nbs": 16}
     assert study.asha == Asha(grace_period=0.15, reduction_factor=3, brackets=2, rank="signals")
@@ -138,21 +138,21 @@ def test_halving_cuts_earlier_and_deeper_unless_told_otherwise() -> None:
         ({"scheduler": "halving"}, (25, 3)),
         ({"scheduler": "halving", "asha": {"grace_period": 0.2, "reduction_factor": 2}}, (50, 2)),
     ):
-        study = Study(data="d.yaml", **given)
+        study = Settings(data="d.yaml", **given)
         assert study.asha is not None
         assert (study.grace_period, study.asha.reduction_factor) == numbers
 
 
 def test_a_space_is_taken_whole_and_drops_the_points_and_fixed_arguments_of_the_one_it_replaces() -> None:
-    study = Study(data="d.yaml", space={"lr0": [0, 1], "warmup_bias_lr": [0, 0.1]})
+    study = Settings(data="d.yaml", space={"lr0": [0, 1], "warmup_bias_lr": [0, 0.1]})
     assert study.domains.keys() == {"lr0", "warmup_bias_lr"}
     assert study.points == []
     assert study.train == {"close_mosaic": 0.1}
-    assert Study(data="d.yaml", space={"lr0": [0, 1]}, points=[{"lr0": 1}]).points == [{"lr0": 1}]
+    assert Settings(data="d.yaml", space={"lr0": [0, 1]}, points=[{"lr0": 1}]).points == [{"lr0": 1}]
 
 
 def test_what_the_user_fixes_and_searches_himself_is_kept_for_the_check_to_refuse() -> None:
-    study = Study(data="d.yaml", space={"mosaic": [0, 1]}, train={"mosaic": 0.5})
+    study = Settings(data="d.yaml", space={"mosaic": [0, 1]}, train={"mosaic": 0.5})
     assert study.train["mosaic"] == 0.5
     assert any(problem.where == "mosaic" for problem in check_settings(study))
 
@@ -164,16 +164,16 @@ def test_a_space_file_given_by_flag_replaces_the_space_of_the_study_file(tmp_pat
     plain = write(tmp_path / "plain.yaml", "box: uniform(5, 8)\n")
     nested = write(tmp_path / "nested.yaml", "space: {box: 'uniform(5, 8)'}\n")
     for space in (plain, nested):
-        study = load_study(file, {"space": str(space)})
+        study = load_settings(file, {"space": str(space)})
         assert study.domains == {"box": Uniform(5.0, 8.0)}
         assert study.points == [] and "box" not in study.train and study.train["nbs"] == 32
 
 
 def test_early_stopping_is_switched_off_by_null_or_false(tmp_path: Path) -> None:
     file = write(tmp_path / "study.yaml", "data: d.yaml\nasha: false\nplateau: null\n")
-    study = load_study(file, {})
+    study = load_settings(file, {})
     assert study.asha is None and study.plateau is None
-    again = load_study(file, {"asha": {"grace_period": 4}})
+    again = load_settings(file, {"asha": {"grace_period": 4}})
     assert again.asha is not None and again.grace_period == 4
 
 
@@ -192,9 +192,9 @@ def test_early_stopping_is_switched_off_by_null_or_false(tmp_path: Path) -> None
     ],
 )
 def test_scheduler_and_rungs_say_the_same(given: dict[str, Any], scheduler: str, factor: float | None) -> None:
-    study = Study(data="d.yaml", **given)
+    study = Settings(data="d.yaml", **given)
     assert (study.scheduler, study.asha.reduction_factor if study.asha else None) == (scheduler, factor)
-    assert Study(**study.model_dump()) == study
+    assert Settings(**study.model_dump()) == study
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_of_scheduler_and_rungs_the_word_said_last_holds(
     tmp_path: Path, written: dict[str, Any], flags: dict[str, Any], scheduler: str
 ) -> None:
     file = write(tmp_path / "study.yaml", yaml.safe_dump({"data": "d.yaml", **written}))
-    study = load_study(file, flags)
+    study = load_settings(file, flags)
     assert study.scheduler == scheduler
     for name, value in {**(written.get("asha") or {}), **(flags.get("asha") or {})}.items():
         assert getattr(study.asha, name) == value
@@ -229,19 +229,19 @@ def test_merging_leaves_its_inputs_alone() -> None:
 
 def test_yaml_floats_are_floats(tmp_path: Path) -> None:
     file = write(tmp_path / "study.yaml", "data: d.yaml\nspace: {lr0: [1e-5, 1e-3], lrf: 1e-2}\nplateau: {std: 5e-3}\n")
-    study = load_study(file, {})
+    study = load_settings(file, {})
     assert study.domains == {"lr0": Uniform(1e-5, 1e-3)}
     assert study.fixed["lrf"] == 0.01
     assert study.plateau is not None and study.plateau.std == 0.005
 
 
 def test_words_that_look_like_numbers_are_words(tmp_path: Path) -> None:
-    study = load_study(write(tmp_path / "study.yaml", "data: d.yaml\ndevice: 0\nname: 5\nproject: 7\n"), {})
+    study = load_settings(write(tmp_path / "study.yaml", "data: d.yaml\ndevice: 0\nname: 5\nproject: 7\n"), {})
     assert (study.device, study.name, study.project) == ("0", "5", "7")
 
 
 def test_distributions_from_python_are_kept_in_words() -> None:
-    study = Study(data="d.yaml", space={"lr0": Uniform(1e-5, 0.0123456789, log=True)})
+    study = Settings(data="d.yaml", space={"lr0": Uniform(1e-5, 0.0123456789, log=True)})
     assert study.model_dump()["space"] == {"lr0": "loguniform(1e-05, 0.0123456789)"}
     assert study.domains == {"lr0": Uniform(1e-5, 0.0123456789, log=True)}
 
@@ -259,12 +259,12 @@ def test_below_one_an_amount_is_a_share_of_the_epochs(amount: float, epochs: int
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 12, 30, 250])
 def test_close_mosaic_is_a_share_of_the_epochs_that_leaves_some(epochs: int) -> None:
-    closes = Study(data="d.yaml", epochs=epochs).fixed["close_mosaic"]
+    closes = Settings(data="d.yaml", epochs=epochs).fixed["close_mosaic"]
     assert isinstance(closes, int) and 0 <= closes < epochs
 
 
 def test_close_mosaic_in_epochs_stays_as_it_is() -> None:
-    assert Study(data="d.yaml", train={"close_mosaic": 10}).fixed["close_mosaic"] == 10
+    assert Settings(data="d.yaml", train={"close_mosaic": 10}).fixed["close_mosaic"] == 10
 
 
 # --- folder ------------------------------------------------------------------------------------------------------
@@ -272,17 +272,17 @@ def test_close_mosaic_in_epochs_stays_as_it_is() -> None:
 
 def test_the_folder_takes_the_next_free_name_as_ultralytics_does(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    study = Study(data="d.yaml", project="mine", name="fish")
+    study = Settings(data="d.yaml", project="mine", name="fish")
     for expected in ("fish", "fish-2", "fish-3"):
         folder = study.folder()
         assert folder == tmp_path / "runs/tune/mine" / expected
         assert folder == increment_path(tmp_path / "runs/tune/mine/fish")
         folder.mkdir(parents=True)
-    assert Study(data="d.yaml", project="mine", name="fish", exist_ok=True).folder().name == "fish"
+    assert Settings(data="d.yaml", project="mine", name="fish", exist_ok=True).folder().name == "fish"
 
 
 def test_an_absolute_project_is_the_place_itself(tmp_path: Path) -> None:
-    assert Study(data="d.yaml", project=str(tmp_path)).folder() == tmp_path / "study"
+    assert Settings(data="d.yaml", project=str(tmp_path)).folder() == tmp_path / "study"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "/tmp"])
@@ -324,7 +324,7 @@ def test_an_unknown_preset_is_one_mistake() -> None:
 
 def test_without_a_preset_a_space_is_needed() -> None:
     assert problems_of(data="d.yaml", preset="none").keys() == {"space"}
-    assert Study(data="d.yaml", preset="none", space={"lr0": [0, 1]}).asha is None
+    assert Settings(data="d.yaml", preset="none", space={"lr0": [0, 1]}).asha is None
 
 
 @pytest.mark.parametrize(
@@ -356,4 +356,4 @@ def test_a_share_of_infinity_is_refused() -> None:
 @pytest.mark.parametrize("text", ["- a\n", "", "word\n", "1: 2\n"])
 def test_a_study_file_that_is_no_map_of_settings_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError, match=r"study\.yaml: a study file is a map of settings"):
-        load_study(write(tmp_path / "study.yaml", text), {"data": "d.yaml"})
+        load_settings(write(tmp_path / "study.yaml", text), {"data": "d.yaml"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from yolotune.config.settings import Study, load_study
+from yolotune.config.settings import Settings, load_settings
 from yolotune.config.space import Point
 from yolotune.data.shapes import make_shapes
 from yolotune.errors import UserError
@@ -26,7 +26,7 @@ OF = Provenance("old", "/old", 1, 0.5, None)
 
 def earlier(folder: Path, trials: list[tuple[Point, float, Verdict]], fingerprint: str = "fish", **given: Any) -> Path:
     """Writes an ended study."""
-    study = Study(**{"data": "d.yaml", "space": SPACE, "train": TRAIN, **given})
+    study = Settings(**{"data": "d.yaml", "space": SPACE, "train": TRAIN, **given})
     record = Record(folder / "old", metric=study.metric, mode=study.direction)
     record.create(study.model_dump(), {"dataset": {"fingerprint": fingerprint}})
     for number, (point, value, verdict) in enumerate(trials):
@@ -36,8 +36,8 @@ def earlier(folder: Path, trials: list[tuple[Point, float, Verdict]], fingerprin
     return record.folder
 
 
-def study(folder: Path | None, **given: Any) -> Study:
-    return Study(
+def study(folder: Path | None, **given: Any) -> Settings:
+    return Settings(
         **{"data": "d.yaml", "space": SPACE, "train": TRAIN, "warm_start": [str(folder)] if folder else [], **given}
     )
 
@@ -130,7 +130,7 @@ def test_what_differs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_a_point_is_fitted_into_the_space(space: Any, trained: Any, point: Point, misfit: list[str]) -> None:
-    here = Study(data="d.yaml", space=space)
+    here = Settings(data="d.yaml", space=space)
     default: Point = {"lr0": 0.01, "warmup_epochs": 3, "batch": 16, "optimizer": "AdamW", "box": 7.5}
     fitted, misfits = fit(Source("s", trained, trained, OF), here, default)
     assert (fitted, misfits) == (point, misfit)
@@ -139,7 +139,7 @@ def test_a_point_is_fitted_into_the_space(space: Any, trained: Any, point: Point
 
 
 def test_what_is_not_searched_here_is_left_out_and_said_where_it_differs() -> None:
-    here = Study(data="d.yaml", space={"lr0": [0, 1]}, train={"mosaic": 0.5, "box": 7.5})
+    here = Settings(data="d.yaml", space={"lr0": [0, 1]}, train={"mosaic": 0.5, "box": 7.5})
     was: Point = {"lr0": 0.1, "mosaic": 1.0, "box": 7.5, "mixup": 0.2}
     fitted, misfits = fit(Source("s", was, was, OF), here, {"lr0": 0.01})
     assert fitted == {"lr0": 0.1}
@@ -173,11 +173,11 @@ def test_the_plan_has_defaults_then_warm_points_then_files_and_goes_on_without_t
     record = Record(tmp_path / "new", metric=wanted.metric, mode="max")
     record.create({**wanted.model_dump(), "warm_points": plan.warm.points}, {})
     shutil.rmtree(old)
-    again = check(load_study(record.folder, {}), record.folder)
+    again = check(load_settings(record.folder, {}), record.folder)
     assert again.points == plan.points and not any("warm start" in note for note in again.notes)
     with pytest.raises(UserError, match="no study here"):
-        check(load_study(record.folder, {"top": 2}), record.folder)
-    narrow = load_study(record.folder, {"space": {**SPACE, "lr0": "uniform(0.0, 0.0015)"}})
+        check(load_settings(record.folder, {"top": 2}), record.folder)
+    narrow = load_settings(record.folder, {"space": {**SPACE, "lr0": "uniform(0.0, 0.0015)"}})
     fitted = check(narrow, record.folder)
     assert [point["lr0"] for point in fitted.warm.points] == [0.0015, 0.001]
     assert "warm start: recorded point 1: lr0 0.002 -> 0.0015 (space ends there)" in fitted.notes

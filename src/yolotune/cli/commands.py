@@ -17,7 +17,7 @@ from yolotune.cli.options import MACHINE, TRAINING, takes_settings, takes_study
 from yolotune.errors import UserError, YolotuneError
 
 if TYPE_CHECKING:
-    from yolotune.config.settings import Study
+    from yolotune.config.settings import Settings
 
 app = typer.Typer(
     add_completion=False,
@@ -37,7 +37,7 @@ def _root() -> None:
 @app.command(context_settings=WORD_SETTINGS)
 @takes_study
 def run(
-    study: Study,
+    study: Settings,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of this name, if any.")] = False,
 ) -> None:
     """Search: check everything, then train trial after trial.
@@ -60,7 +60,7 @@ def run(
 @app.command(context_settings=WORD_SETTINGS)
 @takes_study
 def resume(
-    study: Study,
+    study: Settings,
     folder: Folder,
     allow_changes: Annotated[
         bool, typer.Option("--allow-changes", help="Even if dataset, space or objective are others.")
@@ -82,7 +82,7 @@ def resume(
 @app.command(context_settings=WORD_SETTINGS)
 @takes_settings(*MACHINE, words=False)
 def confirm(
-    study: Study,
+    study: Settings,
     folder: Folder,
     top: Annotated[int, typer.Option(min=1, help="Best points to train again, beside the defaults.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds for each of them.")] = 3,
@@ -103,7 +103,7 @@ def confirm(
 @app.command(context_settings=WORD_SETTINGS)
 @takes_settings(*TRAINING, words=True)
 def retrain(
-    study: Study,
+    study: Settings,
     folder: Folder,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings, each on a seed of its own; the best is marked.")] = 1,
     on_all: Annotated[
@@ -125,7 +125,7 @@ def retrain(
 
 @app.command(context_settings=WORD_SETTINGS)
 @takes_study
-def check(study: Study) -> None:
+def check(study: Settings) -> None:
     """Say everything that is wrong with study, space, points, dataset, weights, resources and storage."""
     from yolotune.display.lines import print_plan
     from yolotune.tuner.check import check as check_study
@@ -135,7 +135,7 @@ def check(study: Study) -> None:
 
 @app.command(context_settings=WORD_SETTINGS)
 @takes_study
-def init(study: Study, output: Annotated[Path, typer.Option(help="File to write.")] = Path("study.yaml")) -> None:
+def init(study: Settings, output: Annotated[Path, typer.Option(help="File to write.")] = Path("study.yaml")) -> None:
     """Write a commented study file to edit, then: yolotune run study.yaml."""
     from yolotune.config.template import write_study_file
 

@@ -13,7 +13,7 @@ import typer
 from yolotune.errors import fail
 
 if TYPE_CHECKING:
-    from yolotune.config.settings import Study
+    from yolotune.config.settings import Settings
 
 
 class Flag(NamedTuple):
@@ -137,7 +137,7 @@ def _with_flags(command: Callable[..., None], names: set[str], words: bool) -> C
 PAIRS = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fixed Ultralytics arguments.")]
 
 
-def make_study(words: list[str], given: dict[str, Any], folder: Path | None = None) -> Study:
+def make_study(words: list[str], given: dict[str, Any], folder: Path | None = None) -> Settings:
     """Returns the study that a command line describes.
 
     Args:
@@ -148,7 +148,7 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
     Raises:
         UserError: Words that are neither, or anything wrong with the study itself.
     """
-    from yolotune.config.settings import FLAG_FIELDS, load_study
+    from yolotune.config.settings import FLAG_FIELDS, load_settings
 
     files = [word for word in words if "=" not in word]
     if len(files) > (0 if folder else 1):
@@ -175,7 +175,7 @@ def make_study(words: list[str], given: dict[str, Any], folder: Path | None = No
         flags.setdefault(key, pairs.pop(key))
     if pairs:
         flags["train"] = pairs
-    study = load_study(folder or (Path(files[0]) if files else None), flags)
+    study = load_settings(folder or (Path(files[0]) if files else None), flags)
     if given.get("top") is not None and not study.warm_start:
         raise fail("--top", "no earlier study is asked for points.", "leave it out, or give --warm-start.")
     return study

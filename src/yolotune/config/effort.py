@@ -15,57 +15,56 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from yolotune.config.scheduling import AshaSettings, HalvingSettings, SchedulerSettings
+
 Effort = Literal["quick", "balanced", "thorough"]
-Scheduler = Literal["asha", "halving", "none"]
 
-#: No trial is judged before so many epochs, however short a training is.
+#: No trial is judged before so many epochs, however short a training is, where the effort chooses.
 LEAST_GRACE = 3
-#: What `scheduler: halving` takes where nothing is given: batches of 9 leave 3, then 1.
-HALVING = {"grace_period": 0.1, "reduction_factor": 3.0}
 
 
-class Choice(NamedTuple):
+class EffortNumbers(NamedTuple):
     """What an effort chooses.
 
     Attributes:
-        scheduler: By name.
-        trials: How many, unless a budget in epochs says it.
-        grace: Epochs before the first rung, as a share of a training.
-        factor: At each rung the best 1/factor go on, unless trials are halved in batches.
+        trials: How many, unless a budget in epochs decides.
+        grace_period: Epochs before the first rung, as a share of a training.
+        reduction_factor: At each rung the best 1/factor continue.
     """
 
-    scheduler: Scheduler
     trials: int
-    grace: float
-    factor: float
+    grace_period: float
+    reduction_factor: float
 
 
-CHOICES: dict[Effort, Choice] = {
-    "quick": Choice("asha", trials=20, grace=0.1, factor=3.0),
-    "balanced": Choice("asha", trials=50, grace=0.15, factor=2.0),
-    "thorough": Choice("asha", trials=100, grace=0.15, factor=2.0),
+EFFORTS: dict[Effort, EffortNumbers] = {
+    "quick": EffortNumbers(20, grace_period=0.1, reduction_factor=3.0),
+    "balanced": EffortNumbers(50, grace_period=0.15, reduction_factor=2.0),
+    "thorough": EffortNumbers(100, grace_period=0.15, reduction_factor=2.0),
 }
 
 
-def scheduler_of(effort: Effort | None) -> Scheduler:
-    """Returns the scheduler that an effort chooses; without one it is the guide's."""
-    return CHOICES[effort].scheduler if effort else "asha"
+def default_trials(effort: Effort | None) -> int:
+    """Returns the number of trials of a study that says neither their number nor a budget in epochs."""
+    return EFFORTS[effort or "balanced"].trials
 
 
-def rung_numbers(effort: Effort | None, scheduler: Scheduler, epochs: int) -> dict[str, float]:
-    """Returns the numbers of `asha` that are chosen where they are not given.
+def with_numbers(scheduler: SchedulerSettings, effort: Effort | None, epochs: int) -> SchedulerSettings:
+    """Returns a scheduler's settings with the numbers that are not given chosen by the effort.
 
     Args:
-        effort: None for a study without one, which keeps the defaults of its settings.
-        scheduler: The one that is used, chosen or given.
+        scheduler: As given.
+        effort: None for a study without one, whose first rung may be at any epoch.
         epochs: Of a trial that nothing stops.
     """
-    numbers: dict[str, float] = {}
-    if effort is not None:
-        choice = CHOICES[effort]
-        numbers = {"grace_period": choice.grace, "reduction_factor": choice.factor}
-    if scheduler == "halving":
-        numbers = dict(HALVING)
+    if isinstance(scheduler, HalvingSettings):  # batches of 9 leave 3, then 1
+        numbers = {"grace_period": 0.1, "reduction_factor": 3.0}
+    elif isinstance(scheduler, AshaSettings):
+        chosen = EFFORTS[effort or "balanced"]
+        numbers = {"grace_period": chosen.grace_period, "reduction_factor": chosen.reduction_factor}
+    else:
+        return scheduler
     if effort is not None and numbers["grace_period"] * epochs < LEAST_GRACE:
         numbers["grace_period"] = min(LEAST_GRACE, epochs)
-    return numbers
+    missing = {name: value for name, value in numbers.items() if getattr(scheduler, name) is None}
+    return scheduler.model_copy(update=missing)

@@ -1,33 +1,85 @@
 """How settings are laid over each other: preset, then study file, then flags.
 
-Later wins. `train`, `asha` and `plateau` are merged key by key; `space` and `points` are taken whole, so that what is
-written is what is searched. `effort` and a `budget` in epochs choose what is not given in the same place: what was
-given before them makes way.
+Later wins. `train`, `scheduler` and `plateau` are merged key by key; `space` and `points` are taken whole, so that what
+is written is what is searched. `effort` and a `budget` in epochs choose what is not given in the same place: what was
+given below them makes way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from yolotune._yaml import parse_yaml
+from yolotune._yaml import parse_yaml, read_yaml
 from yolotune.config.budget import Budget
+from yolotune.config.compat import RECORD_KEYS, upgraded
+from yolotune.config.scheduling import SchedulerSettings, scheduler_fields
+from yolotune.config.settings import Settings, recorded_settings
+from yolotune.errors import fail
 
 PRESETS = ("yolo11-seg", "guide")
-MERGED = ("train", "asha", "plateau")
-#: Numbers of `asha` that an effort chooses.
-CHOSEN = ("grace_period", "reduction_factor")
+MERGED = ("train", "scheduler", "plateau")
+#: Numbers of a scheduler that an effort chooses.
+BY_EFFORT = ("grace_period", "reduction_factor")
+
+
+def make_settings(**given: Any) -> Settings:
+    """Returns the settings that a preset and what is given over it make.
+
+    Args:
+        given: By field of `Settings`; `preset` names the preset, `none` for none.
+
+    Raises:
+        UserError: Everything that is wrong with them.
+    """
+    name = given.get("preset", PRESETS[0])
+    preset = {} if name == "none" else read_preset(name if name in PRESETS else PRESETS[0])
+    return Settings(**merge(preset, given))  # under a wrong name the first preset: it is one mistake, not many
+
+
+def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """Reads a study file and lays flags over it.
+
+    Args:
+        path: The study file, the folder of a study, or None where flags give everything.
+        flags: Values by field of `Settings`; `space` may be the path of a file.
+
+    Raises:
+        UserError: Everything that is wrong with file and flags.
+    """
+    over = _with_space(flags)
+    if path is None:
+        return make_settings(**over)
+    if path.is_dir():
+        written = merge(_recorded(path), over)
+        return recorded_settings(written) if "scheduler" not in over else Settings(**written)
+    read = read_yaml(path)
+    if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
+        raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
+    return make_settings(**merge(_with_space(read), over))
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """Returns the settings that the study.yaml of a study's folder holds."""
+    file = folder / "study.yaml"
+    if not file.exists():
+        raise fail(str(folder), "no study here: study.yaml is missing.", "give the folder that was printed.")
+    read = upgraded(read_yaml(file, whole=True), str(file))
+    return {key: value for key, value in read.items() if key not in RECORD_KEYS}
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `below` overridden by `above`, as the top of this page says."""
+    above = {**above, **{key: None for key in ("scheduler", "plateau") if above.get(key) is False}}
     below = _without_chosen(below, above)
     merged = {**below, **above}
-    for key in MERGED:
+    for key in ("train", "plateau"):
         if isinstance(below.get(key), Mapping) and isinstance(above.get(key), Mapping):
             merged[key] = {**below[key], **above[key]}
-    _agree(merged, above)
+    if "scheduler" in above:
+        merged["scheduler"] = _merged_scheduler(_as_map(below.get("scheduler", "asha")), _as_map(above["scheduler"]))
     if isinstance(above.get("space"), Mapping):
         if "points" not in above:
             merged["points"] = []  # points of the space that was replaced
@@ -37,17 +89,34 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _without_chosen(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+def _as_map(scheduler: Any) -> Any:
+    """Returns what was written of a scheduler as a map; what is none is left to the settings to refuse."""
+    if scheduler is None:
+        return {"name": "none"}
+    if isinstance(scheduler, SchedulerSettings):
+        return scheduler.model_dump()
+    return {"name": scheduler} if isinstance(scheduler, str) else scheduler
+
+
+def _merged_scheduler(below: Any, above: Any) -> Any:
+    """Returns the numbers of both, the upper ones first; of another scheduler below, those that both have."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    name = above.get("name", "asha" if below.get("name") == "none" else below.get("name", "asha"))
+    takes = scheduler_fields(name) if name != below.get("name") else below.keys()
+    return {**{key: value for key, value in below.items() if key in takes}, **above, "name": name}
+
+
+def _without_chosen(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns settings without those that an effort, a budget or the preset `guide` given above them chooses anew."""
     gone = {"effort"} if above.get("preset") == "guide" else set()
     if above.get("effort") is not None or _in_epochs(above.get("budget")):
         gone.add("num_samples")
-    if above.get("effort") is not None:
-        gone.add("scheduler")
     left = {key: value for key, value in below.items() if key not in gone}
-    if above.get("effort") is not None and "asha" in left:
-        rungs = left.pop("asha") or {}
-        left["asha"] = {name: rungs[name] for name in rungs if name not in CHOSEN}
+    scheduler = _as_map(left.get("scheduler", "asha"))
+    if above.get("effort") is not None and isinstance(scheduler, Mapping):
+        kept = {key: value for key, value in scheduler.items() if key not in BY_EFFORT}
+        left["scheduler"] = _merged_scheduler(kept, {"name": "asha"})
     return left
 
 
@@ -55,23 +124,29 @@ def _in_epochs(budget: Any) -> bool:
     try:
         return budget is not None and Budget.parse(str(budget)).epochs is not None
     except ValueError:
-        return False  # which the study itself refuses
-
-
-def _agree(merged: dict[str, Any], above: Mapping[str, Any]) -> None:
-    """Has `scheduler` and `asha` say the same after a merge: what is said last of either holds for both."""
-    if "scheduler" not in above and "asha" in above:
-        if above["asha"] is None:
-            merged["scheduler"] = "none"
-        elif merged.get("scheduler") == "none":
-            del merged["scheduler"]
-    elif merged.get("scheduler") == "none":
-        merged["asha"] = None
-    elif "scheduler" in above and "asha" not in above and merged.get("asha") is None:
-        merged["asha"] = {}
+        return False  # which the settings refuse
 
 
 def read_preset(name: str) -> dict[str, Any]:
     """Returns a shipped preset as written."""
-    text = (resources.files("yolotune.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(parse_yaml(text, f"preset {name}"))
+    return dict(parse_yaml(preset_text(name), f"preset {name}"))
+
+
+def preset_text(name: str) -> str:
+    """Returns the text of a shipped preset, comments and all."""
+    return (resources.files("yolotune.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _with_space(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns settings with the map of the space in place of the name of its file."""
+    name = given.get("space")
+    return {**given, "space": _read_space(Path(name))} if isinstance(name, str) else dict(given)
+
+
+def _read_space(path: Path) -> dict[str, Any]:
+    """Reads a space file: the map itself, or a file that has it under `space`."""
+    read = read_yaml(path)
+    found = read.get("space", read) if isinstance(read, dict) else None
+    if not isinstance(found, dict):
+        raise fail(str(path), "a space file is a map of Ultralytics arguments.", "see a preset for an example.")
+    return found

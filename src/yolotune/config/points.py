@@ -12,7 +12,7 @@ from yolotune.config.space import Choice, Domain, Point, RandInt, Space, Uniform
 from yolotune.errors import Problem, UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from yolotune.config.settings import Study
+    from yolotune.config.settings import Settings
 
 
 def automatic_lr0(nc: int) -> float:
@@ -93,7 +93,7 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
     return point, problems
 
 
-def read_points(study: Study, nc: int) -> tuple[list[Point], list[Problem]]:
+def read_points(study: Settings, nc: int) -> tuple[list[Point], list[Problem]]:
     """Reads all initial points of a study, trial 0 first.
 
     Trial 0 is Ultralytics' defaults, always, so that a study can say whether it beat them. A given point that equals an

@@ -118,6 +118,25 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def in_words(value: Any) -> Any:
+    """Returns a distribution as its notation: one of ours, or one of Ray's such as `tune.loguniform(1e-5, 1e-2)`.
+
+    Anything else is returned as it is. Ray's objects are known by their attributes, so that Ray need not be imported.
+    """
+    if isinstance(value, (Uniform, RandInt, Choice)):
+        return str(value)
+    kind, sampler = type(value).__name__, type(getattr(value, "sampler", None)).__name__
+    if not type(value).__module__.startswith("ray.tune."):
+        return value
+    if kind == "Categorical":
+        return str(Choice(tuple(value.categories)))
+    if kind == "Integer" and sampler == "_Uniform":
+        return str(RandInt(value.lower, value.upper))
+    if kind == "Float" and sampler in ("_Uniform", "_LogUniform"):
+        return str(Uniform(float(value.lower), float(value.upper), log=sampler == "_LogUniform"))
+    return value
+
+
 def _shown(value: Value) -> str:
     """Returns a value as short as `parse_domain` reads it back: words need quotes only where they are not plain."""
     if isinstance(value, str):

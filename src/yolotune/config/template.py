@@ -9,7 +9,7 @@ import yaml
 
 from yolotune._yaml import write_atomic
 from yolotune.config.layers import PRESETS
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import fail
 
 #: Settings that the file begins with; the preset's own text gives space, train, points, asha and plateau.
@@ -21,7 +21,7 @@ HEAD = (
 FROM_PRESET = ("space", "train", "points", "asha", "plateau")
 
 
-def write_study_file(study: Study, path: Path) -> None:
+def write_study_file(study: Settings, path: Path) -> None:
     """Writes a commented study file.
 
     Args:
@@ -36,19 +36,19 @@ def write_study_file(study: Study, path: Path) -> None:
     write_atomic(path, study_file(study).encode())
 
 
-def study_file(study: Study) -> str:
+def study_file(study: Settings) -> str:
     """Returns the text of a commented study file that says the same as `study`."""
     lines = ["# A yolotune study. Check it: yolotune check FILE. Run it: yolotune run FILE", f"preset: {study.preset}"]
     names = ("data", "preset", "epochs", "effort", "budget", "search", "space")
-    default = Study(**{name: getattr(study, name) for name in names})
+    default = Settings(**{name: getattr(study, name) for name in names})
     for name in HEAD:
-        meaning = Study.model_fields[name].description
+        meaning = Settings.model_fields[name].description
         written = _written(name, getattr(study, name))
         if name == "num_samples" and study.num_samples == default.num_samples:
             written = f"# {written}"  # chosen by effort or budget, and chosen anew where these are edited
         lines.append(f"{written:<40} # {meaning}")
     if study.preset in PRESETS:
-        default = Study(data=study.data, preset=study.preset, epochs=study.epochs, effort=study.effort)
+        default = Settings(data=study.data, preset=study.preset, epochs=study.epochs, effort=study.effort)
         changed = [name for name in FROM_PRESET if getattr(study, name) != getattr(default, name)]
         lines += ["", _sections(study.preset, [name for name in FROM_PRESET if name not in changed])]
     else:

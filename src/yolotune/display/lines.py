@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolotune.config.settings import Study, recorded_study
+from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point
 from yolotune.record.study import Ending, StudyRecord, TrialRecord, Verdict
 from yolotune.report.outcome import outcome, sentence
@@ -42,7 +42,7 @@ class Lines(Listener):
         self._best: float | None = None
         self._metric = ""
         self._go_on = ""
-        self._study: Study | None = None
+        self._study: Settings | None = None
 
     def study_started(self, folder: Path, plan: Plan) -> None:
         self._metric, self._study = plan.study.objective, plan.study
@@ -138,7 +138,7 @@ def plan_lines(plan: Plan) -> list[str]:
     return [escape(line) for line in lines] + [f"[yellow]Note[/]    {escape(note)}" for note in plan.notes]
 
 
-def _expected(study: Study) -> str:
+def _expected(study: Settings) -> str:
     """Returns what a study is expected to cost, and why."""
     found = study.forecast(planned_trials(study.num_samples, study.domains))
     if not found.rungs:
@@ -174,7 +174,7 @@ def print_result(record: StudyRecord) -> None:
     console.print(table)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(record.verdicts.items()))
     console.print(f"{len(record.trials)} trials: {counts}; {record.epochs_trained} epochs trained.")
-    found = outcome(record, recorded_study(record.settings))
+    found = outcome(record, recorded_settings(record.settings))
     if said := sentence(found):
         console.print(said, markup=False)
     for line in best_lines(record):

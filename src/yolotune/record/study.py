@@ -1,4 +1,4 @@
-"""The folder of a study, the only truth about it, as it is read; `recorder.py` writes it as things happen.
+"""The folder of a study, the only truth about it, as it is read; `writer.py` writes it as things happen.
 
     study.yaml  environment.json  trials/0007/{point.yaml, epochs.jsonl, verdict.yaml, ...}  best.yaml
 
@@ -11,49 +11,29 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolotune._yaml import read_yaml
+from yolotune.config.compat import RECORD_KEYS, upgraded
+from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
 from yolotune.metrics import better
+from yolotune.record.origin import Origin
+from yolotune.record.provenance import Provenance, read_provenance
+from yolotune.record.provenance import known_from as provenance_of
+from yolotune.record.verdict import FINISHED, PAUSED, Ending, Verdict
 from yolotune.record.worked_time import seconds_worked
 
 if TYPE_CHECKING:
     import pandas
 
+#: Of the files of a trial; that of study.yaml is `config.compat.SCHEMA`.
 SCHEMA = 1
 #: In the folder of a search: what was found when its best points were trained again.
 CONFIRMED = Path("confirm") / "confirmed.yaml"
-
-
-class Verdict(StrEnum):
-    """Why a trial ended."""
-
-    COMPLETED = "completed"  # all its epochs
-    PRUNED = "pruned"  # ASHA or halving: worse than its peers at a rung
-    PLATEAUED = "plateaued"  # converged
-    DIVERGED = "diverged"  # NaN or Inf
-    OOM = "oom"  # out of memory
-    FAILED = "failed"  # an error
-    INTERRUPTED = "interrupted"  # the study was stopped
-
-
-#: In `ended.yaml` in place of a verdict: the trial waits for others of its batch, and no process trains it.
-PAUSED = "paused"
-#: The trial's value stands, and the searcher may learn from it.
-FINISHED = frozenset({Verdict.COMPLETED, Verdict.PLATEAUED, Verdict.PRUNED})
-
-
-@dataclass(frozen=True)
-class Ending:
-    """A verdict and its reason in words."""
-
-    verdict: Verdict
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -121,20 +101,39 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study as it stands in the record; what `yolotune.run` returns."""
+    """A study as it stands in its folder.
+
+    Attributes:
+        folder: Where it is kept.
+        uid: Identifies the study for ever, wherever it is copied to.
+        settings: What it was told, resolved.
+        trials: By number.
+        warm_points: Initial points that earlier studies found.
+        warm_from: Where each of them came from.
+        origin: The search whose points it trains again; None for a search.
+    """
 
     folder: Path
-    settings: dict[str, Any]
+    uid: str
+    settings: Settings
     trials: list[TrialRecord]
+    warm_points: list[Point] = field(default_factory=list)
+    warm_from: list[Provenance] = field(default_factory=list)
+    origin: Origin | None = None
 
     @property
     def metric(self) -> str:
         """The objective by the record's name."""
-        return str(self.settings["metric"])
+        return self.settings.metric
 
     @property
     def mode(self) -> str:
-        return str(self.settings["direction"])
+        """What is better of the objective: `max` or `min`."""
+        return self.settings.direction
+
+    def known_from(self, point: Point) -> Provenance | None:
+        """Returns where a point came from, if an earlier study found it."""
+        return provenance_of(point, self.warm_points, self.warm_from)
 
     @cached_property
     def best(self) -> TrialRecord | None:
@@ -210,21 +209,28 @@ def trial_folder(study: Path, number: int) -> Path:
     return study / "trials" / f"{number:04d}"
 
 
-def read_study(folder: Path) -> StudyRecord:
+def read_study(folder: str | Path) -> StudyRecord:
     """Reads a study's folder, running or ended.
 
     Raises:
         UserError: The folder holds no study, or a file of it is damaged.
     """
-    settings = folder / "study.yaml"
-    if not settings.is_file():
+    folder = Path(folder)
+    file = folder / "study.yaml"
+    if not file.is_file():
         raise fail(str(folder), "no study here: study.yaml is missing.", "give the folder that `yolotune run` printed.")
-    head = _plain(settings)
-    if not {"metric", "direction"} <= head.keys():
-        raise fail(str(settings), "says neither metric nor direction.", "give the folder that `yolotune run` printed.")
+    head = upgraded(read_yaml(file, whole=True), str(file))
+    settings = recorded_settings({key: value for key, value in head.items() if key not in RECORD_KEYS})
     folders = {int(path.name): path for path in (folder / "trials").glob("*") if path.name.isdecimal()}
-    trials = [_read_trial(path) for _, path in sorted(folders.items()) if _exists(path)]
-    return StudyRecord(folder=folder, settings=head, trials=trials)
+    return StudyRecord(
+        folder=folder,
+        uid=str(head.get("uid")),
+        settings=settings,
+        trials=[_read_trial(path) for _, path in sorted(folders.items()) if _exists(path)],
+        warm_points=head.get("warm_points") or [],
+        warm_from=read_provenance(head.get("warm_from")),
+        origin=Origin(**head["origin"]) if head.get("origin") else None,
+    )
 
 
 def _exists(folder: Path) -> bool:
@@ -233,12 +239,6 @@ def _exists(folder: Path) -> bool:
     if (folder / "point.yaml").exists() or not written:
         return (folder / "point.yaml").exists()
     raise fail(str(folder / "point.yaml"), f"is missing beside {written[0]}.", _RESTORE)
-
-
-def read_ending(folder: Path) -> Ending | None:
-    """Returns the verdict on the trial of a folder, if it has one."""
-    path = folder / "verdict.yaml"
-    return _ending(_plain(path), path) if path.exists() else None
 
 
 def _read_trial(folder: Path) -> TrialRecord:

@@ -18,8 +18,8 @@ SCHEMA = 1
 BETWEEN_S = 30.0
 
 
-class Sessions:
-    """The sessions of a study: its driver's, which begins one, and those of before."""
+class WorkedTime:
+    """The stopwatch of the process that works on a study; it begins at once."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE

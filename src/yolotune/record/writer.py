@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from yolotune._yaml import write_atomic, write_yaml
+from yolotune.config.compat import SCHEMA as STUDY_SCHEMA
 from yolotune.config.space import Point
 from yolotune.errors import fail
 from yolotune.metrics import best_epoch, better
-from yolotune.record.study import SCHEMA, Confirmed, Ending, TrialRecord, trial_folder
-from yolotune.record.worked_time import Sessions
+from yolotune.record.study import SCHEMA, Confirmed, TrialRecord, trial_folder
+from yolotune.record.verdict import Ending
+from yolotune.record.worked_time import WorkedTime
 
 
-class Record:
+class RecordWriter:
     """The writing side of a study's folder, held by the driver alone."""
 
     def __init__(self, folder: Path, *, metric: str, mode: str, uid: str | None = None) -> None:
@@ -44,7 +46,7 @@ class Record:
         self._points: dict[int, Point] = {}
         self._best: tuple[int, float] | None = None
         self._confirmed: Confirmed | None = None
-        self._sessions: Sessions | None = None
+        self._worked: WorkedTime | None = None
 
     def create(self, settings: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Makes the folder and writes what is known before the first epoch.
@@ -57,27 +59,27 @@ class Record:
         (self.folder / "trials").mkdir(parents=True)
         self._write_settings(settings)
         write_json(self.folder / "environment.json", {"schema": SCHEMA, **environment})
-        self._sessions = Sessions(self.folder)
+        self._worked = WorkedTime(self.folder)
 
     def reopen(self, trials: Iterable[TrialRecord], settings: Mapping[str, Any]) -> None:
         """Goes on with a study: what was recorded is known again, and the settings are those of now.
 
-        The best trial is to be offered again, so that best.yaml is rewritten from the record.
+        `update_best` is to be called again, so that best.yaml is rewritten from the record.
         """
         for trial in trials:
             self._rows[trial.number] = list(trial.epochs)
             self._points[trial.number] = trial.point
-        self._sessions = Sessions(self.folder)
+        self._worked = WorkedTime(self.folder)
         self._write_settings(settings)
 
     def close(self) -> None:
         """Notes how long this process has worked on the study."""
-        if self._sessions is not None:
+        if self._worked is not None:
             with suppress(OSError):  # a full disk costs half a minute of the account
-                self._sessions.end()
+                self._worked.end()
 
     def _write_settings(self, settings: Mapping[str, Any]) -> None:
-        head = {"schema": SCHEMA, "uid": self.uid, "metric": self._metric, "direction": self._mode}
+        head = {"schema": STUDY_SCHEMA, "uid": self.uid}
         header = "The study as it runs: preset, file and flags together."
         write_yaml(self.folder / "study.yaml", {**head, **settings}, header)
 
@@ -104,8 +106,8 @@ class Record:
         line = json.dumps({"schema": SCHEMA, **finite}, allow_nan=False) + "\n"
         _append_line(trial_folder(self.folder, number) / "epochs.jsonl", line.encode())
         rows.append(dict(row))
-        if self._sessions is not None:
-            self._sessions.tick()
+        if self._worked is not None:
+            self._worked.tick()
         return True
 
     def end(self, number: int, ending: Ending, effective: Mapping[str, Any], restarts: int = 0) -> float | None:
@@ -135,7 +137,7 @@ class Record:
         write_yaml(trial_folder(self.folder, number) / "verdict.yaml", verdict)
         return best[1] if best else None
 
-    def offer_best(self, number: int, value: float, hyperparameters: Mapping[str, Any]) -> bool:
+    def update_best(self, number: int, value: float, hyperparameters: Mapping[str, Any]) -> bool:
         """Rewrites `best.yaml` if this value is the best so far, and says whether it was.
 
         Args:

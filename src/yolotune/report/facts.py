@@ -10,7 +10,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import Any
 
-from yolotune.config.settings import recorded_study
+from yolotune.config.settings import recorded_settings
 from yolotune.metrics import SCORES, best_epoch, is_finite
 from yolotune.record.study import FINISHED, StudyRecord, TrialRecord, Verdict
 from yolotune.report.outcome import Outcome, outcome
@@ -136,7 +136,7 @@ def gather(study: StudyRecord, environment: Mapping[str, Any]) -> Facts:
         gain=gain,
         kind=_kind(best, defaults, gain, noise),
         noise=noise,
-        outcome=outcome(study, recorded_study(study.settings)),
+        outcome=outcome(study, recorded_settings(study.settings)),
         full_epochs=len(study.trials) * int(study.settings.get("epochs") or 0),
         seconds=math.fsum(row["seconds"] for trial in study.trials for row in trial.epochs if _number(row, "seconds")),
     )

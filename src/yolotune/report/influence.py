@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Domain
 from yolotune.record.study import StudyRecord, TrialRecord, Verdict
 from yolotune.report.facts import finished
@@ -44,7 +44,7 @@ class Influence:
         return [name for name, share in self.shares.items() if share > self.chance]
 
 
-def comparable(study: StudyRecord, settings: Study) -> list[TrialRecord]:
+def comparable(study: StudyRecord, settings: Settings) -> list[TrialRecord]:
     """Returns the finished trials whose point lies in the space of now; it may have changed between two resumes."""
     space = settings.domains
     return [
@@ -54,7 +54,7 @@ def comparable(study: StudyRecord, settings: Study) -> list[TrialRecord]:
     ]
 
 
-def influence(study: StudyRecord, settings: Study) -> Influence | None:
+def influence(study: StudyRecord, settings: Settings) -> Influence | None:
     """Returns the importance of each hyperparameter for reaching the best values; None with too few trials.
 
     A pruned trial counts with the value it had when it was cut: it is known to be no better than that of its peers.

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import StudyRecord, Verdict
 from yolotune.report.charts import FAINT, Chart, figure, marker, number, plural, ring, rings, shown_trials, wrapped
 from yolotune.report.facts import Facts
@@ -36,7 +36,7 @@ class Rung:
     waits: bool = False
 
 
-def rungs(study: StudyRecord, settings: Study) -> list[Rung]:
+def rungs(study: StudyRecord, settings: Settings) -> list[Rung]:
     """Returns all rungs that a trial reached, rebuilt from the recorded epochs; none without early stopping."""
     if settings.asha is None:
         return []
@@ -59,7 +59,7 @@ def rungs(study: StudyRecord, settings: Study) -> list[Rung]:
     return sorted(found, key=lambda rung: (rung.bracket, rung.epoch))
 
 
-def _halving_rungs(study: StudyRecord, settings: Study) -> list[Rung]:
+def _halving_rungs(study: StudyRecord, settings: Settings) -> list[Rung]:
     """Returns the rungs of every batch; those that died on the way to one have no score there and are left out."""
     rules = SuccessiveHalving(settings)
     rules.rebuild(study.trials)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from yolotune.config.budget import Budget
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import StudyRecord, Verdict
 from yolotune.report.status import planned_trials
 from yolotune.schedulers.asha import Halving
@@ -45,7 +45,7 @@ class Outcome:
         return self.ended >= self.plan.trials
 
 
-def outcome(record: StudyRecord, study: Study) -> Outcome:
+def outcome(record: StudyRecord, study: Settings) -> Outcome:
     """Returns how a recorded study, running or ended, stands beside its plan.
 
     Args:
@@ -66,7 +66,7 @@ def outcome(record: StudyRecord, study: Study) -> Outcome:
     )
 
 
-def _cut_first(record: StudyRecord, study: Study) -> int | None:
+def _cut_first(record: StudyRecord, study: Settings) -> int | None:
     if not study.forecast(1).rungs:
         return None
     rules = Halving(study)

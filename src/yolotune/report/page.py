@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune._yaml import write_atomic
-from yolotune.config.settings import Study, load_study
+from yolotune.config.settings import Settings, load_settings
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.report import answers, course, ladder, story, tables
 from yolotune.report.charts import DARK, GLYPHS, INK, MARKS, Chart, label, left_out
@@ -44,7 +44,7 @@ def write_report(folder: Path, *, photos: bool = True) -> Path:
     facts = gather(study, _environment(folder))
     drawn = photographs(facts) if photos else Photos([], [], LEFT_OUT)
     path = folder / FILE
-    write_atomic(path, render(facts, load_study(folder, {}), drawn).encode())
+    write_atomic(path, render(facts, load_settings(folder, {}), drawn).encode())
     return path
 
 
@@ -57,7 +57,7 @@ def _environment(folder: Path) -> Mapping[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def render(facts: Facts, settings: Study, photos: Photos) -> str:
+def render(facts: Facts, settings: Settings, photos: Photos) -> str:
     """Returns the page.
 
     Everything that comes from the user is escaped where it is put: by the template, and in the figures' JSON. Beyond
@@ -99,7 +99,7 @@ def render(facts: Facts, settings: Study, photos: Photos) -> str:
     return redact(text).replace(f"/* plotly.js {nonce} */", get_plotlyjs(), 1)
 
 
-def sections(facts: Facts, settings: Study) -> dict[str, Any]:
+def sections(facts: Facts, settings: Settings) -> dict[str, Any]:
     """Returns what the template shows, section by section; absent charts are None."""
     study, space = facts.study, settings.domains
     gaps = course.gaps(study)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from yolotune.config.settings import Study, recorded_study
+from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point, Space, countable
 from yolotune.metrics import best_epoch, better, is_finite, on_training_split
 from yolotune.record.lock import Holder
@@ -302,7 +302,7 @@ def planned_trials(num_samples: int, space: Space) -> int:
     return num_samples if size is None else min(num_samples, size)
 
 
-def tally_of(study: Study, *, halving: bool = True) -> Tally:
+def tally_of(study: Settings, *, halving: bool = True) -> Tally:
     """Returns the empty account of a study.
 
     Args:
@@ -329,14 +329,14 @@ def summarize(record: StudyRecord, *, running: bool) -> Summary:
         record: The study.
         running: Whether a process works on it.
     """
-    tally = tally_of(recorded_study(record.settings), halving=running)
+    tally = tally_of(recorded_settings(record.settings), halving=running)
     for trial in record.trials:
         tally.recorded(trial, running=running)
     summary = tally.summary()
     return summary if running else replace(summary, seconds_left=None)
 
 
-def empty_rungs(study: Study) -> SuccessiveHalving | None:
+def empty_rungs(study: Settings) -> SuccessiveHalving | None:
     """Returns the rungs of a study, empty, for a `Tally`; None where its trials do not wait for each other."""
     if study.scheduler != "halving":
         return None

@@ -17,7 +17,7 @@ from yolotune.schedulers import ranking as signals
 from yolotune.schedulers.ranking import Standing
 
 if TYPE_CHECKING:
-    from yolotune.config.settings import Study
+    from yolotune.config.settings import Settings
     from yolotune.config.space import Point
 
 
@@ -98,7 +98,7 @@ class Halving:
     are then ranked anew with each that comes), and brackets are drawn from the study's seed.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Settings) -> None:
         if study.asha is None:
             raise ValueError("study.asha is None: there are no rungs")
         self._metric: str = study.metric

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.metrics import is_finite
 from yolotune.record.study import TrialRecord, Verdict
 from yolotune.schedulers import ranking as signals
@@ -85,7 +85,7 @@ class _Course:
 class SuccessiveHalving:
     """The rungs of all batches of a study."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Settings) -> None:
         if study.asha is None:
             raise ValueError("study.asha is None: there are no rungs")
         self._metric = study.metric

@@ -17,7 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from yolotune.config.early_stopping import Plateau, epochs_of
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import StudyFailed
 from yolotune.metrics import best_direction, is_finite
 from yolotune.record.study import Ending, Verdict
@@ -36,7 +36,7 @@ def report_in(result: Mapping[str, Any]) -> dict[str, Any]:
 class Asha(Halving, FIFOScheduler):
     """Ray scheduler that stops a trial where `Halving` cuts it, and leaves the reason."""
 
-    def __init__(self, study: Study, endings: Endings) -> None:
+    def __init__(self, study: Settings, endings: Endings) -> None:
         FIFOScheduler.__init__(self)
         Halving.__init__(self, study)
         self._endings = endings
@@ -110,7 +110,7 @@ class PlateauStopper(Stopper):
     over values that are no numbers, and does not stay silent when the metric never comes.
     """
 
-    def __init__(self, study: Study, endings: Endings) -> None:
+    def __init__(self, study: Settings, endings: Endings) -> None:
         if study.plateau is None:
             raise ValueError("study.plateau is None: use no stopper")
         self._rule = study.plateau

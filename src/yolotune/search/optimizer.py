@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
 from yolotune.config.distributions import distribution
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import MAX_GRID, Point, countable, options
 from yolotune.metrics import better, is_finite
 from yolotune.record.study import Ending, TrialRecord, Verdict
@@ -36,7 +36,7 @@ from yolotune.tuner.restarts import Restarts
 DUPLICATES = 20
 
 
-def grid(study: Study) -> list[Point]:
+def grid(study: Settings) -> list[Point]:
     """Returns all combinations of a grid in an order drawn from the seed, so that a part of it covers all of it."""
     names = list(study.domains)
     combinations = itertools.product(*(options(domain) for domain in study.domains.values()))
@@ -79,7 +79,7 @@ class OptunaSearcher(Searcher):
 
     def __init__(
         self,
-        study: Study,
+        study: Settings,
         points: Sequence[Point],
         endings: Endings,
         stop: Stop | None = None,

@@ -20,13 +20,13 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 
 #: Trials before a sampler starts to model, initial points among them (Optuna's default).
 STARTUP_TRIALS = 10
 
 
-def make_sampler(study: Study, number: int, attempt: int = 0) -> BaseSampler:
+def make_sampler(study: Settings, number: int, attempt: int = 0) -> BaseSampler:
     """Returns the sampler for one trial.
 
     It is seeded by the study's seed and the trial's number, not by how often it was asked, so that a resumed study

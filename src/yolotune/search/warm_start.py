@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yolotune._yaml import read_yaml
 from yolotune.config.points import default_point
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point, parse_space
 from yolotune.errors import fail
 from yolotune.record.study import StudyRecord, best_trials, read_study
@@ -50,7 +50,7 @@ class Warm:
     notes: list[str]
 
 
-def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
+def warm_points(study: Settings, here: Here, folder: Path | None = None) -> Warm:
     """Returns the best points of the studies that `warm_start` names.
 
     A study that goes on takes them from its own record: the other study may be gone by now.
@@ -80,7 +80,7 @@ def warm_points(study: Study, here: Here, folder: Path | None = None) -> Warm:
     return Warm(points, provenance, notes)
 
 
-def decided(study: Study, warm: Warm) -> tuple[Study, list[str]]:
+def decided(study: Settings, warm: Warm) -> tuple[Settings, list[str]]:
     """Returns a study whose sampler is known, chosen where `search` is auto, and what to say of that."""
     if study.search != "auto":
         return study, []
@@ -90,7 +90,7 @@ def decided(study: Study, warm: Warm) -> tuple[Study, list[str]]:
     return study.model_copy(update={"search": chosen}), said if chosen == "gp" else []
 
 
-def _recorded(study: Study, folder: Path, here: Here) -> tuple[list[Source], list[str]]:
+def _recorded(study: Settings, folder: Path, here: Here) -> tuple[list[Source], list[str]]:
     """Returns the points of a study that goes on, and what to say of them.
 
     Named for another warm start than before, it gets the points of that one; those of before that were tried stay in
@@ -113,14 +113,14 @@ def _recorded(study: Study, folder: Path, here: Here) -> tuple[list[Source], lis
     return sources, []
 
 
-def _named(study: Study, here: Here) -> tuple[list[Source], list[str]]:
+def _named(study: Settings, here: Here) -> tuple[list[Source], list[str]]:
     """Returns the best points of all named studies, the best of each first, and how those differ from this one."""
     found = [_best(study, here, Path(folder)) for folder in study.warm_start]
     by_rank = itertools.zip_longest(*(sources for sources, _ in found))
     return [source for rank in by_rank for source in rank if source], [note for _, notes in found for note in notes]
 
 
-def _best(study: Study, here: Here, folder: Path) -> tuple[list[Source], list[str]]:
+def _best(study: Settings, here: Here, folder: Path) -> tuple[list[Source], list[str]]:
     """Returns the best points of another study, and how it differs from this one."""
     other = read_study(folder)
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
@@ -153,7 +153,7 @@ def _best(study: Study, here: Here, folder: Path) -> tuple[list[Source], list[st
     return sources, notes
 
 
-def _differences(study: Study, here: Here, other: StudyRecord) -> list[str]:
+def _differences(study: Settings, here: Here, other: StudyRecord) -> list[str]:
     """Returns in words why values of the other study say less about this one."""
     now = {"objective": study.objective, "imgsz": study.imgsz, "epochs": study.epochs, "model": here.model}
     differs = [

@@ -14,7 +14,7 @@ import psutil
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.retention import drop_weights
 from yolotune.record.study import Ending, TrialRecord, Verdict, trial_folder
 from yolotune.record.writer import Record
@@ -34,7 +34,7 @@ LAST_TRIALS_S = 900.0
 class StudyStopper(Stopper):
     """The plateau rule, if there is one, and the end of the whole study: Ctrl-C, its budget, failure upon failure."""
 
-    def __init__(self, study: Study, endings: Endings, stop: Stop) -> None:
+    def __init__(self, study: Settings, endings: Endings, stop: Stop) -> None:
         self._plateau = PlateauStopper(study, endings) if study.plateau else None
         self._endings = endings
         self._stop = stop

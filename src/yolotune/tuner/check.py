@@ -15,7 +15,7 @@ from yolotune.config import arguments
 from yolotune.config.early_stopping import epochs_of
 from yolotune.config.layers import PRESETS
 from yolotune.config.points import default_point, read_points
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import MAX_GRID, Choice, Point, Uniform, Value, countable, grid_size
 from yolotune.data.dataset import Dataset, load_dataset
 from yolotune.errors import Problem, UserError
@@ -33,7 +33,7 @@ MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
 T = TypeVar("T")
 
 
-def check(study: Study, folder: Path | None = None, *, searches: bool = True) -> Plan:
+def check(study: Settings, folder: Path | None = None, *, searches: bool = True) -> Plan:
     """Returns what is to be run, or raises everything that is wrong with it.
 
     Args:
@@ -86,7 +86,7 @@ def check(study: Study, folder: Path | None = None, *, searches: bool = True) ->
     return Plan(study, dataset, model, points, warm, suited(resources, study, model), wandb, disk, said)
 
 
-def check_settings(study: Study) -> list[Problem]:
+def check_settings(study: Settings) -> list[Problem]:
     """Returns what is wrong with space, fixed arguments and stopping rules, taken by themselves and together."""
     unread = study.parsed[2]
     problems = [*unread, *arguments.check_space(study.domains, "space"), *check_fixed(study)]
@@ -98,7 +98,7 @@ def check_settings(study: Study) -> list[Problem]:
     return problems + _combinations(study) + _search(study) + _stopping(study)
 
 
-def check_fixed(study: Study) -> list[Problem]:
+def check_fixed(study: Settings) -> list[Problem]:
     """Returns what is wrong with the arguments that do not vary."""
     known = arguments.ultralytics_defaults()
     fixed = {name: value for name, value in study.fixed.items() if name in known}
@@ -109,7 +109,7 @@ def check_fixed(study: Study) -> list[Problem]:
     ]
 
 
-def _combinations(study: Study) -> list[Problem]:
+def _combinations(study: Settings) -> list[Problem]:
     """Returns combinations of arguments that make a search pointless."""
     problems = []
     names = _values(study, "optimizer", "auto")
@@ -130,20 +130,20 @@ def _combinations(study: Study) -> list[Problem]:
     return problems
 
 
-def _values(study: Study, name: str, default: Value) -> tuple[Value, ...]:
+def _values(study: Settings, name: str, default: Value) -> tuple[Value, ...]:
     """Returns the values an argument can take in a study: the ends of its range, or the fixed one."""
     domain = study.domains.get(name)
     return domain.ends() if domain is not None else (study.fixed.get(name, default),)
 
 
-def _largest(study: Study, name: str, default: float) -> float:
+def _largest(study: Settings, name: str, default: float) -> float:
     """Returns the largest number an argument can take; what is no number is `check_values`' business."""
     return max(
         (float(value) for value in _values(study, name, default) if isinstance(value, (int, float))), default=default
     )
 
 
-def _search(study: Study) -> list[Problem]:
+def _search(study: Settings) -> list[Problem]:
     """Returns a problem for each distribution that the chosen search cannot handle."""
     grids = [name for name, domain in study.domains.items() if isinstance(domain, Choice) and domain.grid]
     if study.search != "grid":
@@ -162,7 +162,7 @@ def _search(study: Study) -> list[Problem]:
     return problems
 
 
-def _stopping(study: Study) -> list[Problem]:
+def _stopping(study: Settings) -> list[Problem]:
     problems = []
     ceiling = study.ceiling.epochs
     if ceiling is not None and ceiling < study.epochs:
@@ -183,7 +183,7 @@ def _stopping(study: Study) -> list[Problem]:
     return problems
 
 
-def notes(study: Study, dataset: Dataset) -> list[str]:
+def notes(study: Settings, dataset: Dataset) -> list[str]:
     """Returns what is legal and known to cost F1 or to be in vain, each with its figure."""
     left_out = {split: len(images) for split, images in dataset.ignored.items() if images}
     said = [

@@ -24,7 +24,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.record.study import Ending, TrialRecord, Verdict
 from yolotune.schedulers.halving import SuccessiveHalving, Turn, Word
 from yolotune.schedulers.plateau import Endings, report_in
@@ -41,7 +41,7 @@ class Halving(TrialScheduler):
     once.
     """
 
-    def __init__(self, study: Study, endings: Endings, stop: Stop, recorded: Sequence[TrialRecord] = ()) -> None:
+    def __init__(self, study: Settings, endings: Endings, stop: Stop, recorded: Sequence[TrialRecord] = ()) -> None:
         """Rebuilds the rungs.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import Dataset
 from yolotune.record.study import Ending, TrialRecord
@@ -46,35 +46,6 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The search whose points a study trains again.
-
-    Attributes:
-        kind: `confirm` or `retrain`: the command, and what its trainings are called in W&B.
-        study: Name of the search; its W&B runs and these are one group.
-        uid: Of the search.
-        search: Where the folder of the search is, seen from this study's.
-        again: What the command was given beside that folder; given again, it goes on with this study.
-        what: What is trained, in words.
-        trial: The trial of the search that is trained again; None where there are several.
-    """
-
-    kind: str
-    study: str
-    uid: str
-    search: str
-    again: str
-    what: str
-    trial: int | None = None
-
-    def command(self, folder: Path) -> str:
-        """Returns the command line that goes on with the study of a folder."""
-        search = (folder / self.search).resolve()
-        shown = search.relative_to(Path.cwd()) if search.is_relative_to(Path.cwd()) else search
-        return f"yolotune {self.kind} {shown} {self.again}".rstrip()
-
-
-@dataclass(frozen=True)
 class Plan:
     """A checked study: everything `run` needs, found to be right.
 
@@ -93,7 +64,7 @@ class Plan:
         keep_last: Whether last.pt is kept too.
     """
 
-    study: Study
+    study: Settings
     dataset: Dataset
     model: str
     points: list[Point]
@@ -111,7 +82,7 @@ class Plan:
         return hyperparameters(self.study, self.model, point, effective)
 
 
-def hyperparameters(study: Study, model: str, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
+def hyperparameters(study: Settings, model: str, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
     """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial of a study did.
 
     Args:

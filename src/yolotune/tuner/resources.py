@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import Problem, fail
 from yolotune.training.weights import size_of
 from yolotune.tuner.cluster import Node
@@ -29,7 +29,7 @@ THREADED = 5_900_000 * 160**2
 SPARE = 200_000_000
 
 
-def share_out(study: Study, nodes: Sequence[Node] | None = None) -> Resources:
+def share_out(study: Settings, nodes: Sequence[Node] | None = None) -> Resources:
     """Returns the CPU and GPU share of a trial.
 
     Args:
@@ -42,7 +42,7 @@ def share_out(study: Study, nodes: Sequence[Node] | None = None) -> Resources:
     return _share_of_machine(study) if nodes is None else _share_of_cluster(study, nodes)
 
 
-def _share_of_machine(study: Study) -> Resources:
+def _share_of_machine(study: Settings) -> Resources:
     import torch
 
     seen = torch.cuda.device_count()
@@ -67,7 +67,7 @@ def _share_of_machine(study: Study) -> Resources:
     return Resources(gpus, cpus, gpus / study.concurrent, cpus / study.concurrent, visible)
 
 
-def _share_of_cluster(study: Study, nodes: Sequence[Node]) -> Resources:
+def _share_of_cluster(study: Settings, nodes: Sequence[Node]) -> Resources:
     """As on one machine, but a trial lies on one node, and Ray chooses the card.
 
     Where the study does not say how many cores and cards it uses, each trial gets as many as let all of them be placed.
@@ -103,7 +103,7 @@ def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
     return fits
 
 
-def _require(study: Study, fits: int, on: str, gpus: float) -> None:
+def _require(study: Settings, fits: int, on: str, gpus: float) -> None:
     if study.concurrent > fits:
         other = f"use --concurrent {fits}, or raise" if fits else "lower --concurrent, or change"
         fix = f"{other} {'--gpus' if gpus else '--cpus'}."
@@ -118,7 +118,7 @@ def _fit_on_gpus(gpus: float, share: float) -> int:
     return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
 
 
-def suited(resources: Resources, study: Study, model: str) -> Resources:
+def suited(resources: Resources, study: Settings, model: str) -> Resources:
     """Returns what each trial has, with one thread only where it is a CPU and the images are too small for more.
 
     Args:
@@ -159,7 +159,7 @@ def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> li
     return []
 
 
-def forecast(study: Study, model: str, wandb: str) -> int:
+def forecast(study: Settings, model: str, wandb: str) -> int:
     """Returns the bytes that a study fills at most.
 
     An ended trial keeps its curves and best.pt, if its weights are kept at all; W&B's offline runs hold both again.

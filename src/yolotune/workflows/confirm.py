@@ -15,7 +15,7 @@ from typing import Any
 
 from yolotune._yaml import write_yaml
 from yolotune.config.arguments import ANY_SEED, SEEDS
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
 from yolotune.record.lock import owned
@@ -57,7 +57,7 @@ class Confirmation:
 
 
 def confirm(
-    folder: Path, study: Study, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
+    folder: Path, study: Settings, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
 ) -> Confirmation:
     """Trains the best points of a search and the defaults on fresh seeds, and compares them.
 
@@ -164,12 +164,12 @@ def compared(
     return Confirmation(record, tuple(seeds), points, held, verdict(points, search.mode))
 
 
-def _plan(search: StudyRecord, study: Study, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
+def _plan(search: StudyRecord, study: Settings, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
     """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
     settings = {**study.model_dump(), "preset": "none", "num_samples": len(wanted) + others}
     settings |= {"points": [], "warm_start": [], "scheduler": "none", "plateau": None}
     settings |= {"effort": None, "budget": None}
-    searched = Study(**settings)
+    searched = Settings(**settings)
     plan = check(searched, target)
     fix = "undo the change: a confirm trains as the search did. For a training with other settings: yolotune retrain."
     changed = changes(search, plan, fix)
@@ -181,7 +181,7 @@ def _plan(search: StudyRecord, study: Study, target: Path, wanted: list[Point], 
     origin = Origin("confirm", study.name, str(search.settings["uid"]), "..", again, what)
     said = notes(searched, plan.dataset)  # of the space, which is not searched here
     left = [note for note in plan.notes if note not in said]
-    return replace(plan, study=Study(**settings), points=wanted, notes=left, folder=target, origin=origin)
+    return replace(plan, study=Settings(**settings), points=wanted, notes=left, folder=target, origin=origin)
 
 
 def _require_same_search(search: StudyRecord, before: StudyRecord | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.data.shapes import make_shapes
 
 #: Only what matters in 25 epochs of 12 steps from random weights; mosaic and flips would need longer.
@@ -21,14 +21,14 @@ SPACE = {
 }
 
 
-def demo_study(folder: Path) -> Study:
+def demo_study(folder: Path) -> Settings:
     """Makes the dataset of shapes and returns the demo's study on it.
 
     Args:
         folder: The dataset goes to `folder/shapes`, the study to `folder/study`.
     """
     folder = folder.resolve()
-    return Study(
+    return Settings(
         data=str(make_shapes(folder / "shapes", train=96, val=32, size=64, per_image=2)),
         model="yolo11n-seg.yaml",
         project=str(folder),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.errors import Problem, UserError, fail
 from yolotune.record.environment import digest
 from yolotune.record.study import StudyRecord, read_study
@@ -19,7 +19,9 @@ COMPARED = ("space", "objective", "mode", "epochs", "imgsz", "train", "model")
 ALLOW = "undo the change, start a new study, or give --allow-changes."
 
 
-def resume(folder: Path, study: Study, listener: Listener | None = None, *, allow_changes: bool = False) -> StudyRecord:
+def resume(
+    folder: Path, study: Settings, listener: Listener | None = None, *, allow_changes: bool = False
+) -> StudyRecord:
     """Runs what is left of a study and returns its record.
 
     Args:

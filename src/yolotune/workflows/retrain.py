@@ -14,7 +14,7 @@ from typing import Any
 
 from yolotune._yaml import write_atomic
 from yolotune.config.arguments import ANY_SEED, RESERVED, SEEDS
-from yolotune.config.settings import Study
+from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import with_val_trained
 from yolotune.errors import fail
@@ -42,7 +42,7 @@ class Retrained:
 
 
 def retrain(
-    folder: Path, study: Study, listener: Listener | None = None, *, seeds: int = 1, on_all: bool = False
+    folder: Path, study: Settings, listener: Listener | None = None, *, seeds: int = 1, on_all: bool = False
 ) -> Retrained:
     """Trains the point that best.yaml of a search holds, in the next free folder below `retrain/`.
 
@@ -81,7 +81,7 @@ def retrain(
     settings |= {"name": f"{study.name}-retrain", "keep_weights": "all"}
     folders = _folders(search.folder)
     target = search.folder / "retrain" / str(max(folders, default=0) + 1)
-    plan = check(Study(**settings), target, searches=False)
+    plan = check(Settings(**settings), target, searches=False)
     plan = replace(plan, points=points, origin=origin, folder=target, keep_last=True)
     plan = replace(plan, notes=[*plan.notes, *_notes(search, plan)])
     if on_all:
@@ -91,7 +91,7 @@ def retrain(
     return _finish(search, trial, plan, record, on_all=on_all)
 
 
-def changed_arguments(search: StudyRecord, study: Study) -> dict[str, Any]:
+def changed_arguments(search: StudyRecord, study: Settings) -> dict[str, Any]:
     """Returns the Ultralytics arguments that are others than in the search; they go before those of the point."""
     recorded = search.settings["train"]
     changed = {name: value for name, value in study.train.items() if recorded.get(name, _UNSET) != value}
@@ -101,13 +101,13 @@ def changed_arguments(search: StudyRecord, study: Study) -> dict[str, Any]:
 _UNSET = object()
 
 
-def arguments(study: Study, trial: TrialRecord, overrides: dict[str, Any]) -> dict[str, Any]:
+def arguments(study: Settings, trial: TrialRecord, overrides: dict[str, Any]) -> dict[str, Any]:
     """Returns what is trained with: the study's fixed arguments, the point, what the trial made of it, the changes."""
     trained = {**study.parsed[1], **study.train, **trial.point, **trial.effective, **overrides}
     return {name: value for name, value in trained.items() if name not in RESERVED}
 
 
-def _again(search: StudyRecord, study: Study, overrides: dict[str, Any], seeds: int, on_all: bool) -> str:
+def _again(search: StudyRecord, study: Settings, overrides: dict[str, Any], seeds: int, on_all: bool) -> str:
     """Returns the words that make this training out of the search: what a user types to go on with it."""
     words = [f"--seeds {seeds}"] if seeds > 1 else []
     words += ["--on-all"] if on_all else []
