@@ -3,12 +3,12 @@
     python benchmarks/replay.py table benchmarks/tables/NAME.jsonl.gz [--seeds 100 --trials 50 --slots 1 2 8 --drop 1 2]
     python benchmarks/replay.py surrogate benchmarks/tables/NAME.jsonl.gz [--seeds 20 --trials 50 --slots 2]
 
-The product's own searcher, ASHA and plateau stopper are called as Ray Tune calls them, over curves as if they trained,
-on a simulated clock of recorded seconds per epoch; starting, ending, pausing and resuming a trial cost nothing.
+The product's own search, schedulers and plateau rule run over curves as if they trained, on a simulated clock of
+recorded seconds per epoch (`search/simulation.py`).
 
 `table`: each seed draws its trials from a table without replacement, in random order: random search over real curves,
 exact. The points are split in two by a hash; strategies are chosen on one half and reported on the other.
-`surrogate`: for searchers that propose freely. Curves come from `surrogate.Surrogate`, whose held-out error is printed.
+`surrogate`: for searches that propose freely. Curves come from `search/surrogate.py`, whose held-out error is printed.
 
 Spent is epochs trained. Delivered is the F1 of the best epoch trained in a study, the F1 of its `best.pt`. Loss is what
 training everything delivers, same seed, minus that; the loss in level compares the points instead: the mean F1 of the
@@ -20,150 +20,22 @@ loss says little more than whether that point survives: `--drop` repeats all wit
 from __future__ import annotations
 
 import argparse
-import heapq
+import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from curves import Curve, halves, late_noise, level, lookup, read_table
-from policies import Given, Policy
-from strategies import RUN_ALL, STRATEGIES, Strategy
-from surrogate import Surrogate, held_out
-from yolotune.config.points import default_point
-from yolotune.schedulers.plateau import Endings
-from yolotune.search.optimizer import OptunaSearcher
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this script is called by its path, from anywhere
+
+from benchmarks.search.comparison import CELLS, HEAD, Figures, compare, error, surrogate_study, table_study
+from benchmarks.search.curves import Curve, halves, late_noise, read_table
+from benchmarks.search.strategies import RUN_ALL, STRATEGIES
+from benchmarks.search.surrogate import Surrogate, held_out
 
 #: Mean loss in F1 that is accepted.
 ALLOWED = 0.005
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one study came to: epochs trained, its time in seconds, the F1 it delivers, and the point that has it."""
-
-    epochs: int
-    seconds: float
-    delivered: float
-    best: Curve
-
-
-#: Told of each epoch: epochs of the study so far, the curve and its epoch. Whether the study goes on.
-Watch = Callable[[int, Curve, int], bool]
-
-
-def simulate(policy: Policy, slots: int, watch: Watch = lambda spent, curve, epoch: True) -> Outcome:
-    """Runs a study on a simulated clock.
-
-    Args:
-        policy: What trains when.
-        slots: Trainings at the same time.
-        watch: Sees every epoch.
-    """
-    now, asked, spent, free = 0.0, 0, 0, slots
-    running: list[tuple[float, int, int]] = []  # when an epoch ends, in which order it began, the trial
-
-    def train_an_epoch(number: int) -> None:
-        nonlocal asked
-        training = policy.trainings[number]
-        heapq.heappush(running, (now + training.curve.rows[training.epoch]["seconds"], asked, number))
-        asked += 1
-
-    while True:
-        while free and (begun := policy.next()) is not None:
-            free -= 1
-            train_an_epoch(begun.number)
-        if not running:
-            break
-        now, _, number = heapq.heappop(running)
-        training = policy.trainings[number]
-        training.epoch += 1
-        spent += 1
-        if not watch(spent, training.curve, training.epoch):
-            break
-        if policy.goes_on(training):
-            train_an_epoch(number)
-        else:
-            free += 1
-    best = max(policy.trainings, key=lambda training: training.best)
-    return Outcome(sum(training.epoch for training in policy.trainings), now, best.best, best.curve)
-
-
-#: Runs a strategy with a seed in a number of slots.
-Study = Callable[[Strategy, int, int], Outcome]
-
-
-def table_study(pool: Sequence[Curve], trials: int) -> Study:
-    """Returns studies whose trials are drawn from a pool of recorded curves."""
-    source, epochs = lookup(pool), len(pool[0].rows)
-
-    def run(strategy: Strategy, seed: int, slots: int) -> Outcome:
-        drawn = [pool[place].point for place in np.random.default_rng(seed).permutation(len(pool))[:trials]]
-        study = strategy.study(epochs=epochs, num_samples=trials, seed=seed)
-        return simulate(strategy.policy(study, Given(drawn), Endings(), source), slots)
-
-    return run
-
-
-def surrogate_study(surrogate: Surrogate, epochs: int, trials: int, search: str) -> Study:
-    """Returns studies in which the product's searcher proposes points, the defaults first."""
-
-    def run(strategy: Strategy, seed: int, slots: int) -> Outcome:
-        study = strategy.study(epochs=epochs, num_samples=trials, seed=seed, search=search)
-        endings = Endings()
-        searcher = OptunaSearcher(study, [default_point(study.domains, 1)[0]], endings)
-        return simulate(strategy.policy(study, searcher, endings, surrogate.source(seed)), slots)
-
-    return run
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A strategy over all seeds, paired with training everything: arrays by seed."""
-
-    ratio: np.ndarray
-    loss: np.ndarray
-    lower: np.ndarray
-    outcomes: list[Outcome]
-
-    def row(self) -> str:
-        """Returns the cells under `HEAD`."""
-        low, high = np.quantile(self.ratio, [0.05, 0.95])
-        epochs, lost = np.mean([outcome.epochs for outcome in self.outcomes]), np.mean(self.loss > 0.01)
-        return (
-            f"{epochs:.0f} | {self.ratio.mean():.2f} ± {error(self.ratio):.2f} | {low:.1f} to {high:.1f} "
-            f"| {self.loss.mean():+.4f} ± {error(self.loss):.4f} | {np.max(self.loss):.3f} | {lost:.0%} "
-            f"| {self.lower.mean():+.4f} ± {error(self.lower):.4f}"
-        )
-
-    @property
-    def seconds(self) -> float:
-        return float(np.mean([outcome.seconds for outcome in self.outcomes]))
-
-
-HEAD = "epochs | ratio, mean ± s.e. | 90 % of studies | loss in F1, mean ± s.e. | worst | above 0.01 | loss in level"
-CELLS = 7
-
-
-def error(values: np.ndarray) -> float:
-    """Returns the standard error of a mean."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def compare(run: Study, strategies: Sequence[Strategy], seeds: int, slots: int) -> dict[str, Figures]:
-    """Runs strategies on the same seeds and sets each against training everything."""
-    full = [run(RUN_ALL, seed, slots) for seed in range(seeds)]
-    found = {}
-    for strategy in strategies:
-        outcomes = full if strategy is RUN_ALL else [run(strategy, seed, slots) for seed in range(seeds)]
-        pairs = list(zip(full, outcomes, strict=True))
-        ratio = np.array([whole.epochs / spent.epochs for whole, spent in pairs])
-        loss = np.array([whole.delivered - spent.delivered for whole, spent in pairs])
-        lower = np.array([level(whole.best) - level(spent.best) for whole, spent in pairs])
-        found[strategy.name] = Figures(ratio, loss, lower, outcomes)
-    return found
 
 
 def chosen(figures: dict[str, Figures]) -> str:
@@ -172,43 +44,53 @@ def chosen(figures: dict[str, Figures]) -> str:
     return max(kept, key=lambda name: kept[name].ratio.mean())
 
 
+#: Figures by number of slots, then by name of strategy.
+BySlots = dict[int, dict[str, Figures]]
+
+
 def report_table(curves: Sequence[Curve], options: argparse.Namespace) -> None:
-    """Prints the tables of the mode `table`: both halves, and what more slots change."""
+    """Prints the tables of the mode `table`: both halves, what more slots change, and what the choice is worth."""
     pools = halves(curves)
     print(
         f"{len(curves)} curves of {len(curves[0].rows)} epochs; {len(pools[0])} to choose on, {len(pools[1])} to report"
     )
     print(f"noise of one late epoch {late_noise(curves):.3f}")
-    sides = []
-    for pool, title in zip(pools, ("chosen on", "reported on"), strict=True):
-        trials = min(options.trials, len(pool))
-        run = table_study(pool, trials)
-        sides.append({slots: compare(run, STRATEGIES, options.seeds, slots) for slots in options.slots})
-        best = sorted((curve.best for curve in pool), reverse=True)[:4]
-        print(
-            f"\n**Half {title}**: {len(pool)} points, {trials} drawn, {options.seeds} seeds, {options.slots[0]} slot;"
-        )
-        print(f"best F1 {', '.join(f'{value:.3f}' for value in best)}\n\n| strategy | {HEAD} |\n|---|{'---:|' * CELLS}")
-        for name, found in sides[-1][options.slots[0]].items():
-            print(f"| {name} | {found.row()} |", flush=True)
-    print("\n**By slots**, half reported on: ratio of epochs, loss, seconds of a study\n")
-    print("| strategy |" + "".join(f" ratio, {s} | loss, {s} | s, {s} |" for s in options.slots))
-    print("|---|" + "---:|" * 3 * len(options.slots))
-    for strategy in STRATEGIES:
-        cells = (sides[1][slots][strategy.name] for slots in options.slots)
-        told = (f" {c.ratio.mean():.2f} | {c.loss.mean():+.4f} | {c.seconds:.0f} |" for c in cells)
-        print(f"| {strategy.name} |" + "".join(told))
+    sides = [report_half(pool, title, options) for pool, title in zip(pools, ("chosen on", "reported on"), strict=True)]
+    report_slots(sides[1], options.slots)
+    first = options.slots[0]
     for one, other, what in ((0, 1, "first"), (1, 0, "second (roles exchanged)")):
-        name = chosen(sides[one][options.slots[0]])
-        there = sides[other][options.slots[0]][name]
+        name = chosen(sides[one][first])
+        there = sides[other][first][name]
         print(
-            f"\nChosen on the {what} half: {name}. On the half that it was not chosen on: {there.ratio.mean():.2f}x, ",
-            end="",
+            f"\nChosen on the {what} half: {name}. On the half that it was not chosen on: {there.ratio.mean():.2f}x, "
+            f"loss {there.loss.mean():+.4f} ± {error(there.loss):.4f}."
         )
-        print(f"loss {there.loss.mean():+.4f} ± {error(there.loss):.4f}.")
-
     if options.drop:
         report_dropped(pools, options)
+
+
+def report_half(pool: Sequence[Curve], title: str, options: argparse.Namespace) -> BySlots:
+    """Runs all strategies on a half of the table, prints them with the first number of slots, and returns all."""
+    trials = min(options.trials, len(pool))
+    run = table_study(pool, trials)
+    found = {slots: compare(run, STRATEGIES, options.seeds, slots) for slots in options.slots}
+    best = sorted((curve.best for curve in pool), reverse=True)[:4]
+    print(f"\n**Half {title}**: {len(pool)} points, {trials} drawn, {options.seeds} seeds, {options.slots[0]} slot;")
+    print(f"best F1 {', '.join(f'{value:.3f}' for value in best)}\n\n| strategy | {HEAD} |\n|---|{'---:|' * CELLS}")
+    for name, figures in found[options.slots[0]].items():
+        print(f"| {name} | {figures.row()} |", flush=True)
+    return found
+
+
+def report_slots(found: BySlots, numbers: Sequence[int]) -> None:
+    """Prints what more slots change."""
+    print("\n**By slots**, half reported on: ratio of epochs, loss, seconds of a study\n")
+    print("| strategy |" + "".join(f" ratio, {s} | loss, {s} | s, {s} |" for s in numbers))
+    print("|---|" + "---:|" * 3 * len(numbers))
+    for strategy in STRATEGIES:
+        cells = (found[slots][strategy.name] for slots in numbers)
+        told = (f" {c.ratio.mean():.2f} | {c.loss.mean():+.4f} | {c.seconds:.0f} |" for c in cells)
+        print(f"| {strategy.name} |" + "".join(told))
 
 
 def report_dropped(pools: Sequence[Sequence[Curve]], options: argparse.Namespace) -> None:
@@ -235,7 +117,7 @@ def report_dropped(pools: Sequence[Sequence[Curve]], options: argparse.Namespace
 
 def report_surrogate(curves: Sequence[Curve], options: argparse.Namespace) -> None:
     """Prints the table of the mode `surrogate`."""
-    space = RUN_ALL.study().domains
+    space = RUN_ALL.settings().domains
     epochs = len(curves[0].rows)
     surrogate = Surrogate(curves, space)
     fit, rank, top = held_out(curves, space)

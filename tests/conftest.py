@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from jobs import make_job
+from yolotune.config.isolation import isolate
 from yolotune.data.shapes import make_shapes
-from yolotune.training.job import Job, isolate
+from yolotune.training.job import Job
 
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["PYTHONPATH"] = os.pathsep.join(  # where Ray's workers find stand-ins

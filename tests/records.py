@@ -1,19 +1,19 @@
-"""Studies that were never trained: records written as the driver writes them, with curves made up and ASHA's rules."""
+"""Studies that were never trained: records as the driver writes them, with made curves and the real schedulers."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from yolotune.config.layers import make_settings
 from yolotune.config.settings import Settings
 from yolotune.config.space import Choice, Point, RandInt, Uniform
-from yolotune.record.study import Ending, Verdict
-from yolotune.record.writer import Record
-from yolotune.schedulers.asha import Halving
-from yolotune.schedulers.halving import SuccessiveHalving, Word
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.record.writer import RecordWriter
+from yolotune.schedulers import Action, PausingScheduler, Report, Scheduler, make_scheduler, resolve
 
 SPACE: dict[str, Any] = {
     "lr0": "loguniform(1e-4, 1e-1)",
@@ -41,17 +41,25 @@ ENVIRONMENT: dict[str, Any] = {
 }
 
 
-def point_of(study: Settings, draw: random.Random) -> Point:
+class Trial(NamedTuple):
+    """A trial as far as it was trained: its epoch reports, and how it ended; None for one that runs."""
+
+    point: Point
+    rows: Sequence[dict[str, Any]]
+    ending: Ending | None
+
+
+def point_of(settings: Settings, rng: random.Random) -> Point:
     point: Point = {}
-    for name, domain in study.domains.items():
+    for name, domain in settings.domains.items():
         if isinstance(domain, Uniform):
             low, high = (math.log(end) if domain.log else end for end in (domain.low, domain.high))
-            at = draw.uniform(low, high)
+            at = rng.uniform(low, high)
             point[name] = math.exp(at) if domain.log else at
         elif isinstance(domain, RandInt):
-            point[name] = draw.randrange(domain.low, domain.high)
+            point[name] = rng.randrange(domain.low, domain.high)
         elif isinstance(domain, Choice):
-            point[name] = draw.choice(domain.options)
+            point[name] = rng.choice(domain.options)
     return point
 
 
@@ -79,63 +87,78 @@ def write_study(
         settings: Of the study.
     """
     given = {"data": "/data/data.yaml", "epochs": 30, "num_samples": max(1, trials), "space": SPACE}
-    study = Settings(**{**given, **settings})
-    record = Record(folder, metric=study.metric, mode=study.direction, uid="abcdef01")
-    record.create(study.model_dump(), ENVIRONMENT if environment is None else environment)
-    draw = random.Random(seed)
-    rules = Halving(study) if study.scheduler == "asha" else None
-    drawn = []
+    study = resolve(make_settings(**{**given, **settings}))
+    own, rng = values or {}, random.Random(seed)
+    full = []
     for number in range(trials):
-        point = point_of(study, draw)
-        own = (values or {}).get(number)
-        drawn.append((point, own, own if own is not None else _curve(study, point, draw)))
-    halved = _halved(study, [curve for _, _, curve in drawn]) if study.scheduler == "halving" else {}
-    for number, (point, own, curve) in enumerate(drawn):
-        record.start(number, point)
-        ending = Ending(Verdict.COMPLETED, f"all {study.epochs} epochs")
-        length, ending = halved.get(number, (len(curve), ending))
-        for epoch, value in enumerate(curve[:length], start=1):
-            record.append(number, _row(study, epoch, value, train_metrics))
-            cut = rules.judge(number, epoch, value) if rules else None
-            if cut and number and own is None:
-                reason = f"rung at epoch {cut.milestone}: below the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials"
-                ending = Ending(Verdict.PRUNED, reason)
-                break
-        told = (endings or {}).get(number, ending)
-        if told is not None:
-            value = record.end(number, told, {})
-            if value is not None:
-                record.offer_best(number, value, point)
+        point = point_of(study, rng)
+        curve = own[number] if number in own else _curve(study, point, rng)
+        rows = [_row(study, epoch, value, train_metrics) for epoch, value in enumerate(curve, start=1)]
+        full.append(Trial(point, rows, Ending(Verdict.COMPLETED, f"all {study.epochs} epochs")))
+    scheduler = make_scheduler(study)
+    if isinstance(scheduler, PausingScheduler):
+        trained = _in_turns(scheduler, full)
+    else:
+        trained = [_trained(scheduler, number, trial, {0, *own}) for number, trial in enumerate(full)]
+    given_endings = endings or {}
+    trained = [trial._replace(ending=given_endings.get(n, trial.ending)) for n, trial in enumerate(trained)]
+    _write(RecordWriter(folder, metric=study.metric, mode=study.direction, uid="abcdef01"), study, trained, environment)
     return folder
 
 
-def _halved(study: Settings, curves: list[list[float]]) -> dict[int, tuple[int, Ending]]:
-    """Returns how far each trial trains under synchronous halving, and how it ends."""
-    rules = SuccessiveHalving(study)
-    rules.no_more(len(curves))
-    found = {number: (0, Ending(Verdict.COMPLETED, "all")) for number in range(len(curves))}
-    while (turn := rules.turn(())) is not None:
-        (epoch, ending), curve = found[turn.number], curves[turn.number]
-        while turn.cut is None and rules.word(turn.number) is Word.TRAIN and epoch < len(curve):
-            epoch += 1
-            rules.report(turn.number, epoch, curve[epoch - 1])
-        cut = rules.word(turn.number) is Word.CUT
-        found[turn.number] = epoch, Ending(Verdict.PRUNED, rules.reason(turn.number)) if cut else ending
-        if cut or epoch == len(curve):
-            rules.end(turn.number, found[turn.number][1].verdict)
+def _write(
+    record: RecordWriter, settings: Settings, trials: Sequence[Trial], environment: Mapping[str, Any] | None
+) -> None:
+    record.create(settings.model_dump(), ENVIRONMENT if environment is None else environment)
+    for number, (point, rows, ending) in enumerate(trials):
+        record.start(number, point)
+        for row in rows:
+            record.append(number, row)
+        value = record.end(number, ending, {}) if ending is not None else None
+        if value is not None:
+            record.update_best(number, value, point)
+
+
+def _trained(scheduler: Scheduler, number: int, trial: Trial, uncut: set[int]) -> Trial:
+    """Returns how far a trial trains, and how it ends; one that is not to be cut counts at the rungs all the same."""
+    for place, row in enumerate(trial.rows, start=1):
+        decision = scheduler.judge(Report(number, trial.point, place, row))
+        if decision.ending and number not in uncut:
+            return trial._replace(rows=trial.rows[:place], ending=decision.ending)
+    return trial
+
+
+def _in_turns(scheduler: PausingScheduler, trials: Sequence[Trial]) -> list[Trial]:
+    """Returns how far trials train that wait for each other, one at a time, and how they end."""
+    scheduler.limit(len(trials))
+    found = [trial._replace(rows=[], ending=None) for trial in trials]
+    while (turn := scheduler.next_turn(())) is not None:
+        number, ending = turn.number, turn.ending
+        (point, rows, whole), trained = trials[number], len(found[number].rows)
+        action = Action.CONTINUE
+        while ending is None and action is Action.CONTINUE:
+            if trained < len(rows):
+                trained += 1
+                decision = scheduler.judge(Report(number, point, trained, rows[trained - 1]))
+                action, ending = decision.action, decision.ending
+            else:
+                ending = whole
+        found[number] = Trial(point, rows[:trained], ending)
+        if ending is not None:
+            scheduler.end(number, ending.verdict)
     return found
 
 
-def _curve(study: Settings, point: Point, draw: random.Random) -> list[float]:
+def _curve(settings: Settings, point: Point, rng: random.Random) -> list[float]:
     level = 0.8 - 0.2 * abs(math.log10(float(point.get("lr0", 0.003)) / 0.003))
-    noise = (draw.gauss(0, 0.004) for _ in range(study.epochs))
+    noise = (rng.gauss(0, 0.004) for _ in range(settings.epochs))
     rising = [level * (1 - math.exp(-(epoch + 1) / 6)) + jitter for epoch, jitter in enumerate(noise)]
-    return rising if study.direction == "max" else [2.0 - value for value in rising]
+    return rising if settings.direction == "max" else [2.0 - value for value in rising]
 
 
-def _row(study: Settings, epoch: int, value: float, train_metrics: bool) -> dict[str, Any]:
-    score = value if study.metric == "seg_metrics/F1" else 0.5
-    row = {"epoch": epoch, "seconds": 2.5, "seg_metrics/F1": score, study.metric: value}
+def _row(settings: Settings, epoch: int, value: float, train_metrics: bool) -> dict[str, Any]:
+    score = value if settings.metric == "seg_metrics/F1" else 0.5
+    row = {"epoch": epoch, "seconds": 2.5, "seg_metrics/F1": score, settings.metric: value}
     if train_metrics:
         row |= {"train_seg_metrics/F1": score + 0.01 * epoch, "train/seg": 1.0 / epoch}
     return row

@@ -1,11 +1,16 @@
-"""Other ways to train and to search, for `overhead.py` and `live.py`: each script reads a task file."""
+"""Other ways to train and to search, for `cost/overhead.py` and `search/live.py`: each script reads a task file."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+#: Folder in which `benchmarks` is found.
+ROOT = Path(__file__).parents[2]
 
 
 def read_task() -> dict[str, Any]:
@@ -29,3 +34,34 @@ def given_points(task: dict[str, Any]) -> dict[str, Any]:
 
     values = {name: [point[name] for point in task["points"]] for name in task["points"][0]}
     return {name: tune.choice(list(dict.fromkeys(found))) for name, found in values.items()}
+
+
+def environment(work: Path, *, raytune: bool) -> dict[str, str]:
+    """Returns the environment in which a peer is started: no network, W&B offline, this folder in reach.
+
+    Args:
+        work: Where its settings folder of Ultralytics is made.
+        raytune: Whether Ultralytics' integration of Ray Tune is on.
+    """
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "YOLO_OFFLINE": "1",
+        "YOLO_CONFIG_DIR": str(_settings_folder(work, raytune=raytune)),
+        "WANDB_MODE": "offline",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    }
+
+
+def _settings_folder(work: Path, *, raytune: bool) -> Path:
+    """Returns a settings folder of Ultralytics without integrations, or with that of Ray Tune."""
+    from yolotune.config.isolation import INTEGRATIONS, isolate
+
+    folder = work / f"settings-{raytune}" / "Ultralytics"
+    if not folder.exists():
+        shutil.copytree(isolate(), folder)
+        settings = json.loads((folder / "settings.json").read_text())
+        settings |= {**dict.fromkeys(INTEGRATIONS, False), "raytune": raytune}
+        (folder / "settings.json").write_text(json.dumps(settings))
+    return folder.parent

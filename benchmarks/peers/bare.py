@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ultralytics import YOLO
 
-from peers import arguments, read_task
+from benchmarks.peers import arguments, read_task
 
 
 def main() -> None:

@@ -16,14 +16,14 @@ import ray
 from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
-from peers import arguments, given_points, read_task
+from benchmarks.peers import arguments, given_points, read_task
 
 NAMES = {"precision": "precision", "recall": "recall", "map50": "mAP50", "map50_95": "mAP50-95"}
 
 
 def scores(metrics: dict[str, float], prefix: str = "") -> dict[str, float]:
     """Returns the guide's numbers of one split."""
-    found = {}
+    found: dict[str, float] = {}
     for group, kind in (("seg_metrics", "M"), ("box_metrics", "B")):
         values = {name: metrics[f"metrics/{theirs}({kind})"] for name, theirs in NAMES.items()}
         p, r = values["precision"], values["recall"]

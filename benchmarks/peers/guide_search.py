@@ -15,9 +15,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import CombinedStopper, TrialPlateauStopper
 
-from peers import read_task
-from peers.budget import EpochBudget
-from peers.guide import train_yolo
+from benchmarks.peers import read_task
+from benchmarks.peers.budget import EpochBudget
+from benchmarks.peers.guide import train_yolo
 from yolotune.config.space import Choice, RandInt, parse_space
 
 #: ASHA's grace as a share of the epochs.

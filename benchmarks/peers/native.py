@@ -7,7 +7,7 @@ from typing import Any
 from ultralytics import YOLO
 from ultralytics.engine.tuner import Tuner
 
-from peers import arguments, read_task
+from benchmarks.peers import arguments, read_task
 
 
 def main() -> None:

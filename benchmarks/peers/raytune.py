@@ -9,7 +9,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ultralytics import YOLO
 from ultralytics.utils import NUM_THREADS
 
-from peers import arguments, given_points, read_task
+from benchmarks.peers import arguments, given_points, read_task
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from ray import tune
 from ultralytics import YOLO
 from ultralytics.utils import NUM_THREADS
 
-from peers import arguments, read_task
-from peers.budget import EpochBudget
+from benchmarks.peers import arguments, read_task
+from benchmarks.peers.budget import EpochBudget
 
 
 def main() -> None:

@@ -162,8 +162,12 @@ def write_yaml(path: Path, data: Any, header: str = "") -> None:
     The last line is a comment too, by which `read_yaml(whole=True)` knows that nothing is missing.
     """
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
-    body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
-    write_atomic(path, (comment + body + END).encode())
+    write_atomic(path, (comment + dump_yaml(data) + END).encode())
+
+
+def dump_yaml(data: Any) -> str:
+    """Returns plain data as YAML that our reader and plain PyYAML read alike."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf")))
 
 
 def write_atomic(path: Path, content: bytes) -> None:

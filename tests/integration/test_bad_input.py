@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yolotune.cli import commands
 from yolotune.data.shapes import make_shapes
 
 
@@ -77,19 +78,36 @@ CASES = {
 }  # fmt: skip
 
 
+def command_line(case: str, folder: Path) -> list[str]:
+    """Returns the words of a command on data that is spoilt as a case says."""
+    spoil, _ = CASES[case]
+    data = make_shapes(folder / "shapes", train=6, val=3, size=32)
+    words = spoil(data.parent)
+    words += [] if "--data" in words else ["--data", str(data)]
+    words += [] if "--model" in words else ["--model", "yolo11n-seg.yaml"]
+    return ["run", *words, "--device", "cpu", "--epochs", "20"]
+
+
+def assert_refused(said: str, code: int, case: str, folder: Path) -> None:
+    assert code == 2, said
+    for word in CASES[case][1]:
+        assert word in said
+    assert all(line.startswith("error: ") and " Fix: " in line for line in said.strip().splitlines())
+    assert not (folder / "runs").exists()
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_one_clear_line_and_exit_code_2(case: str, tmp_path: Path) -> None:
-    spoil, words = CASES[case]
-    data = make_shapes(tmp_path / "shapes", train=6, val=3, size=32)
-    more = spoil(data.parent)
-    if "--data" not in more:
-        more += ["--data", str(data)]
-    if "--model" not in more:
-        more += ["--model", "yolo11n-seg.yaml"]
-    command = [sys.executable, "-m", "yolotune", "run", *more, "--device", "cpu", "--epochs", "20"]
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = commands._exit_code(commands.app, command_line(case, tmp_path))
+    assert_refused(capsys.readouterr().err, code, case, tmp_path)
+
+
+def test_the_command_itself_says_the_same_and_nothing_else(tmp_path: Path) -> None:
+    case = "unknown hyperparameter"
+    command = [sys.executable, "-m", "yolotune", *command_line(case, tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
-    assert done.returncode == 2, done.stderr
-    for word in words:
-        assert word in done.stderr
-    assert all(line.startswith("error: ") and " Fix: " in line for line in done.stderr.strip().splitlines())
-    assert not (tmp_path / "runs").exists()
+    assert_refused(done.stderr, done.returncode, case, tmp_path)
+    assert done.stdout == ""

@@ -15,7 +15,8 @@ from PIL import Image
 
 from yolotune._yaml import read_yaml
 from yolotune.data import labels
-from yolotune.data.dataset import Dataset, build_index, indexed_dataset_class, load_dataset, write_resolved
+from yolotune.data.dataset import Dataset, load_dataset
+from yolotune.data.index import build_index, indexed_dataset_class, write_resolved
 from yolotune.data.shapes import make_shapes
 from yolotune.errors import UserError
 
@@ -164,12 +165,6 @@ def test_the_indexed_dataset_can_be_pickled_and_copied(dataset: Dataset, tmp_pat
     for other in (pickle.loads(pickle.dumps(made)), copy.copy(made)):
         assert type(other) is type(made)
         assert_equal_labels(other, made)
-
-
-def test_without_an_index_ultralytics_own_class_is_used() -> None:
-    from ultralytics.data.dataset import YOLODataset
-
-    assert indexed_dataset_class(None) is YOLODataset
 
 
 def test_our_copies_of_ultralytics_rules_are_its_rules() -> None:

@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "cpus": 2,
     "space": {"lr0": "loguniform(1e-3, 2e-2)", "batch": "choice([4, 6])"},
     "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0, "plots": False},
-    "asha": None,
+    "scheduler": "none",
     "plateau": None,
 }
 
@@ -33,6 +33,7 @@ def write_study(folder: Path, data: Path, **changes: Any) -> str:
 
 
 def status(folder: Path) -> dict[str, Any]:
+    """Returns what another process says of the study."""
     command = [sys.executable, "-m", "yolotune", "status", str(folder), "--json"]
     return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 

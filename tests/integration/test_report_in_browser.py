@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +13,14 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import yolotune
 from records import ENVIRONMENT, write_study
-from yolotune.config.settings import Settings
-from yolotune.record.study import Ending, StudyRecord, Verdict
-from yolotune.report import photos
-from yolotune.report.charts import SHOWN
-from yolotune.report.page import write_report
-from yolotune.tuner.plan import Listener
+from yolotune.config.layers import make_settings
+from yolotune.record.study import StudyRecord
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.report import photos, write_report
+from yolotune.report.trials import SHOWN
+from yolotune.tuner.events import Listener
+from yolotune.workflows.search import search
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -42,7 +43,7 @@ class Told(Listener):
 
 
 def train(data: Path, folder: Path, told: Told) -> StudyRecord:
-    study = Settings(
+    settings = make_settings(
         data=str(data),
         model="yolo11n-seg.yaml",
         project=str(folder),
@@ -55,7 +56,7 @@ def train(data: Path, folder: Path, told: Told) -> StudyRecord:
         space={"lr0": "loguniform(1e-3, 2e-2)", "optimizer": "choice([AdamW, SGD])"},
         train={"nbs": 8, "batch": 6, "mosaic": 0.0, "warmup_epochs": 1},
     )
-    return yolotune.run(study, told)
+    return search(settings, told)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 
 #: Drawn marks, bars and lines of each chart.
-DRAWN = """() => Object.fromEntries([...document.querySelectorAll('.plot')].map(plot => [plot.id,
+DRAWN = """() => Object.fromEntries([...document.querySelectorAll('.plot')].map(plot => [plot.id.replace('chart-', ''),
     [...plot.querySelectorAll('.point path, path.point, .points path, path.js-line')]
         .filter(part => part.getBBox().width + part.getBBox().height > 0).length]))"""
 
@@ -154,12 +155,13 @@ def test_every_chart_is_drawn_and_nothing_overflows(made: Path, open_page: Open,
     screen = {"width": width, "height": 800}
     page, faults = open_page(made, viewport=screen, color_scheme=scheme, has_touch=width < 500)
     drawn = page.evaluate(DRAWN)
-    expected = {"best-so-far", "curves", "curves-train", "rungs", "importance", "parallel", "together", "overfitting"}
+    expected = {"best-so-far", "curves", "curves-train", "rungs", "importance", "overfitting"}
+    expected |= {"parallel-coordinates", "strongest-pair"}
     assert expected <= drawn.keys() and sum(name.startswith("slice-") for name in drawn) == 5
     assert all(drawn.values()), drawn
     assert page.evaluate("document.documentElement.scrollWidth") == width
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    chart = page.evaluate("document.querySelector('#curves .main-svg').style.background")
+    chart = page.evaluate("document.querySelector('#chart-curves .main-svg').style.background")
     assert back == chart == ("rgb(20, 23, 27)" if scheme == "dark" else "rgb(255, 255, 255)")
     assert page.locator(".plot:not([aria-label])").count() == 0
     assert not faults
@@ -169,7 +171,7 @@ def test_every_chart_is_drawn_and_nothing_overflows(made: Path, open_page: Open,
 def test_charts_follow_the_readers_theme(made: Path, open_page: Open) -> None:
     page, faults = open_page(made, color_scheme="light")
     page.emulate_media(color_scheme="dark")
-    back = "document.querySelector('#curves .main-svg').style.background"
+    back = "document.querySelector('#chart-curves .main-svg').style.background"
     deadline = time.monotonic() + 10
     while page.evaluate(back) != "rgb(20, 23, 27)":  # the page's policy forbids what `wait_for_function` does
         assert time.monotonic() < deadline
@@ -181,13 +183,13 @@ def test_charts_follow_the_readers_theme(made: Path, open_page: Open) -> None:
 @in_browser
 def test_hostile_texts_stay_texts_in_the_page_and_when_hovered(made: Path, open_page: Open) -> None:
     page, faults = open_page(made, viewport={"width": 1200, "height": 900})
-    for section in ("#failed", "#settings", "#trials"):
+    for section in ("#failures", "#settings", "#trials"):
         assert HOSTILE in page.inner_text(section)
     assert page.inner_text("h1") == HOSTILE[9:]
     place = page.evaluate("figures['curves'].data.findIndex(trace => trace.name === 'failed' && trace.text)")
-    page.evaluate(f"Plotly.Fx.hover('curves', [{{curveNumber: {place}, pointNumber: 0}}])")
-    page.wait_for_selector("#curves .hovertext")
-    assert HOSTILE in page.text_content("#curves .hovertext")
+    page.evaluate(f"Plotly.Fx.hover('chart-curves', [{{curveNumber: {place}, pointNumber: 0}}])")
+    page.wait_for_selector("#chart-curves .hovertext")
+    assert HOSTILE in page.text_content("#chart-curves .hovertext")
     assert not faults
 
 
@@ -210,7 +212,8 @@ def test_the_table_is_sorted_by_keyboard(made: Path, open_page: Open) -> None:
 
 
 @in_browser
-def test_a_thousand_trials_are_still_usable(tmp_path: Path, open_page: Open) -> None:
+def test_a_thousand_trials_are_still_usable(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the made record need not survive a power cut
     study = write_study(tmp_path / "s", trials=1000)
     began = time.monotonic()
     path = write_report(study, photos=False)
@@ -220,6 +223,6 @@ def test_a_thousand_trials_are_still_usable(tmp_path: Path, open_page: Open) -> 
     page, faults = open_page(path)
     assert all(page.evaluate(DRAWN).values())
     assert time.monotonic() - began < 15
-    assert f"Drawn are {SHOWN} of 1,000 trials" in page.inner_text("#learning")
+    assert f"Drawn are {SHOWN} of 1,000 trials" in page.inner_text("#curves")
     assert page.locator(".trials tbody tr").count() == 1000
     assert not faults

@@ -1,7 +1,8 @@
-"""W&B as a study leaves it: offline runs of the real client, compared with the record number by number."""
+"""W&B as a study leaves it: runs of the real client, compared with the record number by number."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,13 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
-import yolotune
 from wandb_process import Server
 from wandb_reader import Run, read_run
-from yolotune.config.settings import Settings
-from yolotune.errors import StudyFailed
-from yolotune.record.study import StudyRecord, TrialRecord, read_study
-from yolotune.tracking.wandb import CURVES, overfitting
+from wandb_runs import expected, offline_runs, tracker_of
+from yolotune.config.layers import make_settings
+from yolotune.metrics import overfitting
+from yolotune.record.study import StudyRecord, TrialRecord, read_study, trial_folder
+from yolotune.record.verdict import Verdict
+from yolotune.tracking.wandb_artifacts import CURVES
+from yolotune.training.job import Job
+from yolotune.training.session import TrainingSession, TrainingTask
+from yolotune.workflows.search import search
 
 SETTINGS: dict[str, Any] = {
     "model": "yolo11n-seg.yaml",
@@ -36,33 +41,31 @@ KEY = "c0ffee" * 7  # shaped like a key, and found nowhere else
 @pytest.fixture(scope="module")
 def study(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     """Completed and pruned trials: the gain of the class loss decides who is cut at the first rung."""
+    given = {
+        "data": str(shapes),
+        "project": str(tmp_path_factory.mktemp("project")),
+        "num_samples": 4,
+        "objective": "val/cls_loss",
+        "points": [{"lr0": 0.0011, "cls": cls, "batch": 6} for cls in (2.9, 0.3, 2.8)],
+        "scheduler": {"name": "asha", "grace_period": 1, "reduction_factor": 2},
+        "plateau": None,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_API_KEY", KEY)
-        return yolotune.run(
-            Settings(
-                data=str(shapes),
-                project=str(tmp_path_factory.mktemp("project")),
-                num_samples=4,
-                objective="val/cls_loss",
-                points=[{"lr0": 0.0011, "cls": cls, "batch": 6} for cls in (2.9, 0.3, 2.8)],
-                asha={"grace_period": 1, "reduction_factor": 2},
-                plateau=None,
-                **SETTINGS,
-            )
-        )
+        return search(make_settings(**{**SETTINGS, **given}))
 
 
 def run_of(record: StudyRecord, name: str) -> Run:
-    (folder,) = (record.folder / "wandb").glob(f"offline-run-*-{record.settings['uid']}-{name}")
+    (folder,) = (record.folder / "wandb").glob(f"offline-run-*-{record.uid}-{name}")
     return read_run(folder)
 
 
-def compare(record: StudyRecord, trial: TrialRecord) -> Run:
-    """Asserts that a trial's run says what its record says, and returns it."""
+def compare(record: StudyRecord, trial: TrialRecord) -> None:
+    """Asserts that a trial's run says what its record says."""
     run = run_of(record, f"{trial.number:04d}")
     assert run.name == f"trial-{trial.number:04d}" and run.group == "study" and run.job_type == "trial"
     assert str(trial.verdict) in run.tags
-    assert run.rows() == [{**row, **overfitting(row)} for row in trial.epochs]
+    assert run.rows() == expected(trial.epochs)
     assert trial.point.items() <= run.config.items()
     assert run.summary["verdict"] == str(trial.verdict)
     assert (run.summary["best_epoch"], run.summary["value"]) == (trial.best_epoch, trial.value)
@@ -70,7 +73,6 @@ def compare(record: StudyRecord, trial: TrialRecord) -> Run:
     model = run.artifacts[f"best_model_trial_{run.id}"]
     assert model["type"] == "model" and model["aliases"] == {"best", "latest"} and set(model["files"]) == {"best.pt"}
     assert set(run.artifacts[f"curves_trial_{run.id}"]["files"]) == set(CURVES)
-    return run
 
 
 def test_each_run_says_what_the_record_says(study: StudyRecord) -> None:
@@ -83,37 +85,30 @@ def test_the_studys_own_run_has_the_table_and_the_best_point(study: StudyRecord)
     run = run_of(study, "study")
     assert run.job_type == "study" and run.exit_code == 0
     assert study.best is not None
+    assert run.summary["best_trial"] == study.best.number and run.summary["value"] == study.best.value
     assert any("best.yaml" in artifact["files"] for artifact in run.artifacts.values())
 
 
 def test_the_key_is_written_nowhere(study: StudyRecord) -> None:
-    session_logs = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "session_latest" / "logs"
-    places = [str(study.folder), *([str(session_logs)] if session_logs.exists() else [])]
+    ray_logs = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "session_latest" / "logs"
+    places = [str(study.folder), *([str(ray_logs)] if ray_logs.exists() else [])]
     assert subprocess.run(["grep", "-rl", KEY, *places], capture_output=True, text=True).stdout == ""
 
 
-def test_a_plateaued_trial_is_a_finished_run(shapes: Path, tmp_path: Path) -> None:
-    plateau = {"rule": "std", "std": 5.0, "num_results": 2, "grace_period": 2}
-    record = yolotune.run(
-        Settings(data=str(shapes), project=str(tmp_path), num_samples=1, asha=None, plateau=plateau, **SETTINGS)
-    )
-    assert record.verdicts == {"plateaued": 1}
-    compare(record, record.trials[0])
+def test_a_diverged_training_is_a_finished_run_without_a_model(job: Job, tmp_path: Path) -> None:
+    trial_folder(tmp_path, 0).mkdir(parents=True)
+    tracker = tracker_of(tmp_path)
+    training = TrainingSession(TrainingTask(0, {"box": 1e38}, None, job, tracker, tmp_path))
+    said = training.next()
+    assert said.row is not None and said.ending is not None and said.ending.verdict is Verdict.DIVERGED
+    (trial_folder(tmp_path, 0) / "epochs.jsonl").write_text(json.dumps(said.row) + "\n")
+    training.end(said.ending)
+    training.join()
 
-
-def test_a_diverged_trial_is_a_finished_run_without_a_model(shapes: Path, tmp_path: Path) -> None:
-    settings = {**SETTINGS, "train": {**SETTINGS["train"], "box": 1e38}}
-    with pytest.raises(StudyFailed, match="no trial has a value"):
-        yolotune.run(Settings(data=str(shapes), project=str(tmp_path), num_samples=2, **settings))
-    record = read_study(tmp_path / "study")
-    for trial in record.trials:
-        assert trial.verdict == "diverged" and trial.value is None and len(trial.epochs) == 1
-        run = run_of(record, f"{trial.number:04d}")
-        assert run.exit_code == 0 and run.summary["verdict"] == "diverged" and "diverged" in run.tags
-        finite = {name: value for name, value in trial.epochs[0].items() if value is not None}
-        (row,) = run.rows()
-        assert {name: row[name] for name in finite} == finite
-        assert f"best_model_trial_{run.id}" not in run.artifacts
+    (run,) = offline_runs(tracker, "0000")
+    assert (run.exit_code, run.summary["verdict"], run.tags[-1]) == (0, "diverged", "diverged")
+    assert run.rows() == expected([said.row])
+    assert f"best_model_trial_{run.id}" not in run.artifacts
 
 
 def command_line(folder: Path, data: Path, server: Server, **changes: Any) -> subprocess.Popen[str]:
@@ -131,7 +126,10 @@ def command_line(folder: Path, data: Path, server: Server, **changes: Any) -> su
     )
 
 
-@pytest.mark.parametrize("behaviour", ["401", "500", "hang", "nothing listens"])
+# What the others do before the study is the same from there on: test_server.py tells them apart.
+@pytest.mark.parametrize(
+    "behaviour", ["hang", *(pytest.param(one, marks=pytest.mark.slow) for one in ("401", "500", "nothing listens"))]
+)
 def test_no_server_keeps_a_study_waiting_or_loses_it_a_trial(behaviour: str, shapes: Path, tmp_path: Path) -> None:
     server = Server("ok" if behaviour == "nothing listens" else behaviour)
     if behaviour == "nothing listens":
@@ -160,7 +158,7 @@ def test_a_server_that_dies_during_a_trial_costs_nothing_but_the_upload(shapes: 
     assert record.verdicts == {"completed": 1}, said
     trial = record.trials[0]
     logged: dict[int, dict[str, Any]] = {}
-    for folder in (record.folder / "wandb").glob(f"*run-*-{record.settings['uid']}-0000"):
+    for folder in (record.folder / "wandb").glob(f"*run-*-{record.uid}-0000"):
         logged |= {row["epoch"]: row for row in read_run(folder).rows()}
     assert [logged[epoch] for epoch in sorted(logged)] == [{**row, **overfitting(row)} for row in trial.epochs]
     assert said.count("wandb sync ") == 1 and KEY not in said

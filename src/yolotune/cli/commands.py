@@ -1,23 +1,22 @@
 """Commands: parse, call, print. No logic.
 
-Flags are the guide's; an underscore serves for a hyphen. Trailing `key=value` pairs are fixed Ultralytics arguments.
+Options are named as in the guide; an underscore serves for a hyphen. Trailing `key=value` pairs are fixed Ultralytics
+arguments. What a command needs is imported when it runs, so that `yolotune --help` answers at once.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from yolotune.cli.options import MACHINE, TRAINING, takes_settings, takes_study
+from yolotune.cli.options import MACHINE, TRAINING, takes_settings
+from yolotune.config.settings import Settings
 from yolotune.errors import UserError, YolotuneError
-
-if TYPE_CHECKING:
-    from yolotune.config.settings import Settings
 
 app = typer.Typer(
     add_completion=False,
@@ -25,7 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Finds the hyperparameters that train the best YOLO11 segmentation model on your data.",
 )
-WORD_SETTINGS = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+NAMES = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+#: Exit code after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 Folder = Annotated[Path, typer.Argument(help="Folder of a study, such as runs/tune/study.", show_default=False)]
 
 
@@ -34,55 +35,53 @@ def _root() -> None:
     """Keeps sub-commands even while there is one."""
 
 
-@app.command(context_settings=WORD_SETTINGS)
-@takes_study
+@app.command(context_settings=NAMES)
+@takes_settings()
 def run(
-    study: Settings,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of this name, if any.")] = False,
+    settings: Settings,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the study of this name, if there is one.")] = False,
 ) -> None:
     """Search: check everything, then train trial after trial.
 
     Example: yolotune run --data path/to/data.yaml --project my_project --concurrent 2 imgsz=320
     """
-    import yolotune
-    from yolotune.display.lines import print_result
     from yolotune.display.live import watching
+    from yolotune.display.tables import print_result
+    from yolotune.workflows.search import search
 
-    folder = study.wanted_folder()
     with watching() as listener:
-        if resume and (folder / "study.yaml").exists():
-            record = yolotune.resume(folder, study, listener)
-        else:
-            record = yolotune.run(study, listener)
+        record = search(settings, listener, resume_existing=resume)
     print_result(record)
 
 
-@app.command(context_settings=WORD_SETTINGS)
-@takes_study
+@app.command(context_settings=NAMES)
+@takes_settings()
 def resume(
-    study: Settings,
+    settings: Settings,
     folder: Folder,
     allow_changes: Annotated[
-        bool, typer.Option("--allow-changes", help="Even if dataset, space or objective are others.")
+        bool, typer.Option("--allow-changes", help="Even if dataset, space or objective have changed.")
     ] = False,
 ) -> None:
-    """Go on with a study: after a crash, Ctrl-C or a reboot, on another machine, with more trials.
+    """Continue a study: after a crash, Ctrl-C or a reboot, on another machine, with more trials.
+
+    What is not given stays as it was.
 
     Example: yolotune resume runs/tune/study --num-samples 80
     """
-    import yolotune
-    from yolotune.display.lines import print_result
     from yolotune.display.live import watching
+    from yolotune.display.tables import print_result
+    from yolotune.workflows.resume import resume as resume_study
 
     with watching() as listener:
-        record = yolotune.resume(folder, study, listener, allow_changes=allow_changes)
+        record = resume_study(folder, settings, listener, allow_changes=allow_changes)
     print_result(record)
 
 
-@app.command(context_settings=WORD_SETTINGS)
-@takes_settings(*MACHINE, words=False)
+@app.command(context_settings=NAMES)
+@takes_settings(*MACHINE, pairs=False)
 def confirm(
-    study: Settings,
+    settings: Settings,
     folder: Folder,
     top: Annotated[int, typer.Option(min=1, help="Best points to train again, beside the defaults.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds for each of them.")] = 3,
@@ -91,19 +90,19 @@ def confirm(
 
     Example: yolotune confirm runs/tune/study --top 3 --seeds 3
     """
-    import yolotune
-    from yolotune.display.lines import print_confirmation
     from yolotune.display.live import watching
+    from yolotune.display.tables import print_confirmation
+    from yolotune.workflows.confirm import confirm as confirm_study
 
     with watching() as listener:
-        found = yolotune.confirm(folder, study, listener, top=top, seeds=seeds)
+        found = confirm_study(folder, settings, listener, top=top, seeds=seeds)
     print_confirmation(found)
 
 
-@app.command(context_settings=WORD_SETTINGS)
-@takes_settings(*TRAINING, words=True)
+@app.command(context_settings=NAMES)
+@takes_settings(*TRAINING)
 def retrain(
-    study: Settings,
+    settings: Settings,
     folder: Folder,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings, each on a seed of its own; the best is marked.")] = 1,
     on_all: Annotated[
@@ -114,39 +113,48 @@ def retrain(
 
     Example: yolotune retrain runs/tune/study --epochs 600 --seeds 3 cache=disk
     """
-    import yolotune
-    from yolotune.display.lines import print_model
     from yolotune.display.live import watching
+    from yolotune.display.tables import print_model
+    from yolotune.workflows.retrain import retrain as retrain_study
 
     with watching() as listener:
-        found = yolotune.retrain(folder, study, listener, seeds=seeds, on_all=on_all)
+        found = retrain_study(folder, settings, listener, seeds=seeds, on_all=on_all)
     print_model(found)
 
 
-@app.command(context_settings=WORD_SETTINGS)
-@takes_study
-def check(study: Settings) -> None:
-    """Say everything that is wrong with study, space, points, dataset, weights, resources and storage."""
-    from yolotune.display.lines import print_plan
-    from yolotune.tuner.check import check as check_study
+@app.command(context_settings=NAMES)
+@takes_settings()
+def check(settings: Settings) -> None:
+    """Report everything that is wrong with settings, space, points, dataset, weights, resources and storage.
 
-    print_plan(check_study(study), study.folder())
+    Example: yolotune check study.yaml
+    """
+    from yolotune.display.tables import print_plan
+    from yolotune.record.folders import new_folder
+    from yolotune.tuner.check import check as check_settings
+
+    print_plan(check_settings(settings), new_folder(settings))
 
 
-@app.command(context_settings=WORD_SETTINGS)
-@takes_study
-def init(study: Settings, output: Annotated[Path, typer.Option(help="File to write.")] = Path("study.yaml")) -> None:
-    """Write a commented study file to edit, then: yolotune run study.yaml."""
+@app.command(context_settings=NAMES)
+@takes_settings()
+def init(settings: Settings, output: Annotated[Path, typer.Option(help="File to write.")] = Path("study.yaml")) -> None:
+    """Write a commented study file to edit.
+
+    Example: yolotune init --data path/to/data.yaml --epochs 100 --output study.yaml
+    """
     from yolotune.config.template import write_study_file
 
-    write_study_file(study, output)
+    write_study_file(settings, output)
     print(f"Written: {output}. Edit it, then: yolotune run {output}")
 
 
 @app.command()
-def status(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+def status(
+    folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts: docs/watching.md.")] = False
+) -> None:
     """Print how a study stands, running or ended: trials, epochs, best so far, time left."""
-    from yolotune.display.live import print_status
+    from yolotune.display.picture import print_status
     from yolotune.record.lock import holder
     from yolotune.record.study import read_study
     from yolotune.report.status import document, summarize
@@ -173,22 +181,14 @@ def dashboard(
 @app.command()
 def best(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Print the best hyperparameters of a study, running or ended."""
-    from yolotune.display.lines import best_lines
+    from yolotune.display.tables import best_document, best_lines
     from yolotune.record.study import read_study
-    from yolotune.search.provenance import known_from
 
     record = read_study(folder)
-    if as_json:
-        found, held = record.chosen, record.confirmed
-        mean = held.mean if found and held and held.trial == found.number else None
-        said = {"trial": found.number, "value": found.value, "confirmed": mean, "point": found.point} if found else None
-        prior = known_from(found.point, record.settings) if found else None
-        print(json.dumps(said and said | {"warm_from": prior and asdict(prior)}))
-    else:
-        print("\n".join(best_lines(record)))
+    print(json.dumps(best_document(record)) if as_json else "\n".join(best_lines(record)))
 
 
-@app.command(context_settings=WORD_SETTINGS)
+@app.command(context_settings=NAMES)
 def report(
     folder: Folder,
     no_photos: Annotated[bool, typer.Option("--no-photos", help="Draw no validation photographs.")] = False,
@@ -198,8 +198,9 @@ def report(
     Example: yolotune report runs/tune/study
     """
     from yolotune.report.page import write_report
+    from yolotune.tracking import redact
 
-    print(f"Report:  {write_report(folder, photos=not no_photos)}")
+    print(f"Report:  {write_report(folder, photos=not no_photos, redact=redact)}")
 
 
 @app.command()
@@ -207,13 +208,13 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the made dataset and the study go.")] = Path("runs/demo"),
 ) -> None:
     """Make a small dataset of shapes and run a whole study on it: no data, network, GPU or account needed."""
-    import yolotune
-    from yolotune.display.lines import print_result
     from yolotune.display.live import watching
-    from yolotune.workflows.demo import demo_study
+    from yolotune.display.tables import print_result
+    from yolotune.workflows.demo import demo_settings
+    from yolotune.workflows.search import search
 
     with watching() as listener:
-        record = yolotune.run(demo_study(folder), listener)
+        record = search(demo_settings(folder), listener)
     print_result(record)
 
 
@@ -222,7 +223,7 @@ def main() -> None:
     sys.exit(_exit_code(app, sys.argv[1:]))
 
 
-def _exit_code(command: Any, arguments: list[str]) -> int:
+def _exit_code(command: Callable[..., Any], arguments: list[str]) -> int:
     """Runs a command line and returns its exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
         command(args=arguments, prog_name="yolotune", standalone_mode=True)
@@ -233,8 +234,11 @@ def _exit_code(command: Any, arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
+        code = INTERRUPTED
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    else:
+        return 0
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this exit code without a word
+        print("Interrupted.", file=sys.stderr)
+    return code

@@ -24,19 +24,20 @@ class Strict(BaseModel):
             raise UserError(problems_of(error, type(self).model_fields)) from None
 
 
-def setting(default: Any = ..., description: str = "", *, panel: str, flag: str = "", **constraints: Any) -> Any:
-    """Returns a field that is also an option of the command line, with the same help and default.
+def setting(default: Any = ..., description: str = "", *, panel: str = "", flag: str = "", **constraints: Any) -> Any:
+    """Returns a field that may also be an option of the command line, with the same help and default.
 
     Args:
-        default: `...` for a setting that must be given.
+        default: `...` for a setting that must be given, or that has a `default_factory`.
         description: One sentence, the option's help too.
-        panel: Heading of the help under which the option stands.
+        panel: Heading of the help under which the option stands; none for a field that is no option.
         flag: The option's name without dashes, with underscores; the field's name unless given.
-        constraints: Further arguments of `pydantic.Field`, such as `ge=1`.
+        constraints: Further arguments of `pydantic.Field`, such as `ge=1` or `default_factory=list`.
     """
-    if "default_factory" in constraints:
-        return Field(description=description, json_schema_extra={"panel": panel, "flag": flag}, **constraints)
-    return Field(default, description=description, json_schema_extra={"panel": panel, "flag": flag}, **constraints)
+    extra: dict[str, Any] = {"panel": panel, "flag": flag}
+    if "default_factory" not in constraints:
+        constraints["default"] = default
+    return Field(description=description, json_schema_extra=extra, **constraints)
 
 
 def epochs_of(amount: float, epochs: int) -> int:

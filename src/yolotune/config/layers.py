@@ -20,7 +20,6 @@ from yolotune.config.settings import Settings, recorded_settings
 from yolotune.errors import fail
 
 PRESETS = ("yolo11-seg", "guide")
-MERGED = ("train", "scheduler", "plateau")
 #: Numbers of a scheduler that an effort chooses.
 BY_EFFORT = ("grace_period", "reduction_factor")
 
@@ -109,10 +108,11 @@ def _merged_scheduler(below: Any, above: Any) -> Any:
 
 def _without_chosen(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns settings without those that an effort, a budget or the preset `guide` given above them chooses anew."""
-    gone = {"effort"} if above.get("preset") == "guide" else set()
+    left = dict(below)
+    if above.get("preset") == "guide":
+        left["effort"] = None
     if above.get("effort") is not None or _in_epochs(above.get("budget")):
-        gone.add("num_samples")
-    left = {key: value for key, value in below.items() if key not in gone}
+        left.pop("num_samples", None)
     scheduler = _as_map(left.get("scheduler", "asha"))
     if above.get("effort") is not None and isinstance(scheduler, Mapping):
         kept = {key: value for key, value in scheduler.items() if key not in BY_EFFORT}

@@ -1,4 +1,4 @@
-"""Points: Ultralytics' defaults, those of a user's files, and which are tried first."""
+"""Points: Ultralytics' defaults, those of a user's files, and the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def automatic_lr0(nc: int) -> float:
 
 
 def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, list[str]]:
-    """Returns Ultralytics' defaults as a point of the space, and in words what the space forced to differ.
+    """Returns Ultralytics' defaults as a point of the space, and in words which of them the space does not allow.
 
     The defaults are those of a plain `yolo segment train` whose `optimizer=auto` picks AdamW, as it does for trainings
     of up to 10,000 iterations: lr0 by the number of classes, momentum 0.9, no warm-up of the bias rate. A study that
-    fixes another family of optimizers gets the values of `cfg/default.yaml`, which are meant for SGD.
+    fixes an optimizer of another family gets the values of `cfg/default.yaml`, which are meant for SGD.
 
     Args:
         space: The study's space.
         nc: Number of classes of the dataset.
-        optimizer: The one that the study fixes, if it does.
+        optimizer: The one that the study fixes; None where it is searched, or not given.
     """
     automatic = {"optimizer": "AdamW", "lr0": automatic_lr0(nc), "momentum": 0.9, "warmup_bias_lr": 0.0}
     adam = optimizer is None or str(optimizer).lower() in ADAM_FAMILY
@@ -38,7 +38,7 @@ def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, 
     point: Point = {}
     moved = []
     for name, domain in space.items():
-        value = wanted.get(name)  # a name that Ultralytics does not know is `check_names`' business
+        value = wanted.get(name)  # a name that Ultralytics does not know is reported by `check_names`
         if isinstance(domain, Uniform) and is_number(value):
             value = float(value)
         elif isinstance(domain, RandInt) and is_number(value) and float(value).is_integer():
@@ -50,7 +50,7 @@ def default_point(space: Space, nc: int, optimizer: Any = None) -> tuple[Point, 
 
 
 def exact(domain: Domain, value: Any) -> Any:
-    """Returns a written value with the type that the distribution gives; whether it lies in it is not asked."""
+    """Returns a written value with the type that the distribution has, whether or not it lies in it."""
     if isinstance(domain, Uniform) and is_number(value):
         return float(value)
     if isinstance(domain, RandInt) and isinstance(value, float) and value.is_integer():
@@ -93,19 +93,19 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
     return point, problems
 
 
-def read_points(study: Settings, nc: int) -> tuple[list[Point], list[Problem]]:
+def read_points(settings: Settings, nc: int) -> tuple[list[Point], list[Problem]]:
     """Reads all initial points of a study, trial 0 first.
 
-    Trial 0 is Ultralytics' defaults, always, so that a study can say whether it beat them. A given point that equals an
+    Trial 0 is always Ultralytics' defaults, so that a study can say whether it beat them. A given point that equals an
     earlier one is left out.
 
     Args:
-        study: The study.
+        settings: Of the study.
         nc: Number of classes of its dataset.
     """
-    points = [default_point(study.domains, nc, study.fixed.get("optimizer"))[0]]
+    points = [default_point(settings.domains, nc, settings.fixed.get("optimizer"))[0]]
     problems: list[Problem] = []
-    for number, given in enumerate(study.points, start=1):
+    for number, given in enumerate(settings.points, start=1):
         where = given if isinstance(given, str) else f"points[{number}]"
         try:
             written = _read_point_file(given) if isinstance(given, str) else [given]
@@ -119,7 +119,7 @@ def read_points(study: Settings, nc: int) -> tuple[list[Point], list[Problem]]:
                 )
                 continue
             place = f"{where}[{index}]" if index else where
-            point, wrong = resolve_point(raw, study.domains, nc, place)
+            point, wrong = resolve_point(raw, settings.domains, nc, place)
             problems += wrong
             if not wrong and point not in points:
                 points.append(point)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SerializeAsAny, field_validator
+from pydantic import SerializeAsAny, ValidationInfo, field_validator
 
 from yolotune import metrics
 from yolotune.config import space
@@ -50,7 +49,7 @@ class Settings(Strict):
     epochs: int = setting(250, "Epochs of a trial that nothing stops.", panel="Study", ge=1)
     imgsz: int = setting(640, "Image size in pixels.", panel="Study", ge=32)
     effort: Effort | None = setting(
-        None, "quick, balanced or thorough: chooses number of trials, grace period and factor.", panel="Study"
+        "balanced", "quick, balanced or thorough: chooses number of trials, grace period and factor.", panel="Study"
     )
     budget: str | None = setting(
         None, "What the study may cost: 2000 (epochs), 8h, 90m or 30s; then it ends, to be resumed.", panel="Study"
@@ -98,18 +97,23 @@ class Settings(Strict):
         description="Folder of an earlier study: its best points are tried early; repeatable.",
         panel="Search",
     )
-    top: int = setting(3, "How many points of each study of warm_start, at most.", panel="Search", ge=1)
+    top: int = setting(3, "How many points of each earlier study, at most.", panel="Search", ge=1)
     train: dict[str, Any] = setting(
-        default_factory=dict, description="Ultralytics arguments that are the same in all trials.", panel=""
+        default_factory=dict, description="Ultralytics arguments that are the same in all trials."
     )
     scheduler: SerializeAsAny[SchedulerSettings] = setting(
         default_factory=AshaSettings,
         description="Early stopping against other trials: asha, halving (in batches, with pauses) or none.",
         panel="Early stopping",
     )
-    plateau: PlateauSettings | None = setting(
-        None, "Early stopping of a trial that has converged; null for none.", panel=""
-    )
+    plateau: PlateauSettings | None = setting(None, "Early stopping of a trial that has converged; null for none.")
+
+    @field_validator("effort")
+    @classmethod
+    def _not_beside_the_guide(cls, given: Effort | None, info: ValidationInfo) -> Effort | None:
+        if given is not None and info.data.get("preset") == "guide":
+            raise ValueError("The preset guide has the guide's own numbers: leave one of the two out")
+        return given
 
     @field_validator("name")
     @classmethod

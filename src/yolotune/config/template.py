@@ -2,75 +2,63 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from yolotune._yaml import write_atomic
-from yolotune.config.layers import PRESETS
+from yolotune._yaml import dump_yaml, write_atomic
+from yolotune.config.layers import PRESETS, make_settings, preset_text
 from yolotune.config.settings import Settings
 from yolotune.errors import fail
 
-#: Settings that the file begins with; the preset's own text gives space, train, points, asha and plateau.
-HEAD = (
-    "data", "model", "project", "name", "epochs", "imgsz", "effort", "budget", "num_samples", "concurrent", "gpus",
-    "cpus", "device", "objective", "warm_start", "top", "search", "scheduler", "seed", "wandb",
-    "max_failures",
-)  # fmt: skip
-FROM_PRESET = ("space", "train", "points", "asha", "plateau")
+#: Settings that a preset's own text gives, with its reasons; the other ones stand above them, a line each.
+SECTIONS = ("space", "train", "points", "scheduler", "plateau")
 
 
-def write_study_file(study: Settings, path: Path) -> None:
+def write_study_file(settings: Settings, path: Path) -> None:
     """Writes a commented study file.
 
     Args:
-        study: What the flags said.
+        settings: What the file is to say.
         path: The file; it must not exist.
 
     Raises:
-        UserError: The file exists.
+        UserError: The file exists, or cannot be written.
     """
     if path.exists():
         raise fail(str(path), "exists already.", "give another --output, or remove it.")
-    write_atomic(path, study_file(study).encode())
+    try:
+        write_atomic(path, study_file(settings).encode())
+    except OSError as error:
+        raise fail(str(path), f"cannot be written: {error.strerror}.", "give another --output.") from error
 
 
-def study_file(study: Settings) -> str:
-    """Returns the text of a commented study file that says the same as `study`."""
-    lines = ["# A yolotune study. Check it: yolotune check FILE. Run it: yolotune run FILE", f"preset: {study.preset}"]
-    names = ("data", "preset", "epochs", "effort", "budget", "search", "space")
-    default = Settings(**{name: getattr(study, name) for name in names})
-    for name in HEAD:
-        meaning = Settings.model_fields[name].description
-        written = _written(name, getattr(study, name))
-        if name == "num_samples" and study.num_samples == default.num_samples:
-            written = f"# {written}"  # chosen by effort or budget, and chosen anew where these are edited
-        lines.append(f"{written:<40} # {meaning}")
-    if study.preset in PRESETS:
-        default = Settings(data=study.data, preset=study.preset, epochs=study.epochs, effort=study.effort)
-        changed = [name for name in FROM_PRESET if getattr(study, name) != getattr(default, name)]
-        lines += ["", _sections(study.preset, [name for name in FROM_PRESET if name not in changed])]
-    else:
-        changed = list(FROM_PRESET)
-    for name in changed:
-        value = study.model_dump(mode="json")[name]
-        lines += ["", yaml.safe_dump({name: value}, sort_keys=False).rstrip()]
+def study_file(settings: Settings) -> str:
+    """Returns the text of a commented study file; read back, it gives equal settings."""
+    lines = ["# A yolotune study. Check it: yolotune check FILE. Run it: yolotune run FILE"]
+    for name, field in Settings.model_fields.items():
+        if name not in SECTIONS:
+            value = getattr(settings, name)
+            written = f"{name}:" if value is None else dump_yaml({name: value}).strip()
+            lines.append(f"{written:<32} # {field.description}")
+    changed = list(SECTIONS)
+    if settings.preset in PRESETS:
+        default = make_settings(data=settings.data, preset=settings.preset)
+        changed = [name for name in SECTIONS if getattr(settings, name) != getattr(default, name)]
+        lines += ["", _sections(settings.preset, [name for name in SECTIONS if name not in changed])]
+    values = settings.model_dump(mode="json")
+    # numbers that are left to the effort are left out
+    values["scheduler"] = {name: value for name, value in values["scheduler"].items() if value is not None}
+    lines += [f"\n{dump_yaml({name: values[name]}).rstrip()}" for name in changed]
     return "\n".join(lines) + "\n"
 
 
-def _sections(preset: str, names: list[str]) -> str:
+def _sections(preset: str, names: Sequence[str]) -> str:
     """Returns the named top-level sections of a preset as written, comments and all."""
-    text = (resources.files("yolotune.config") / "presets" / f"{preset}.yaml").read_text(encoding="utf-8")
     kept: list[str] = []
     keep = False
-    for line in text.splitlines():
+    for line in preset_text(preset).splitlines():
         if line and not line[0].isspace() and not line.startswith("#"):
             keep = line.partition(":")[0] in names
         if keep:
             kept.append(line)
     return "\n".join(kept).rstrip()
-
-
-def _written(name: str, value: object) -> str:
-    return yaml.safe_dump({name: value}).strip() if value is not None else f"{name}:"

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from yolotune.config.isolation import user_settings_folder
 from yolotune.data.labels import Found
 from yolotune.errors import Problem, did_you_mean, fail
 
@@ -60,6 +61,16 @@ def class_names(file: Path, data: dict[str, Any], found: list[Found]) -> dict[in
     return {index: str(value) for index, value in sorted(zip(ids, names.values(), strict=True))}
 
 
+def image_channels(file: Path, data: dict[str, Any], found: list[Found]) -> int:
+    """Returns the number of image channels, after noting what is wrong with it."""
+    channels = data.get("channels", 3)
+    if type(channels) is int and channels >= 1:
+        return channels
+    what = f"got {channels!r}, expected a number of image channels."
+    found.append(("channels", Problem(f"{file}: channels", what, "write 3 for colour, or remove it.")))
+    return 3
+
+
 def dataset_root(file: Path, data: dict[str, Any]) -> Path:
     """Returns the folder that the splits are relative to, as `check_det_dataset` finds it."""
     root = Path(str(data.get("path") or file.parent))
@@ -73,8 +84,7 @@ def datasets_dir() -> Path:
 
     Importing Ultralytics would create or rewrite them. Without settings it never ran, and downloaded nothing.
     """
-    home = os.environ.get("YOLO_CONFIG_DIR") or os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    settings = Path(home).expanduser() / "Ultralytics" / "settings.json"
+    settings = user_settings_folder() / "settings.json"
     try:
         return Path(json.loads(settings.read_text(encoding="utf-8"))["datasets_dir"])
     except (OSError, ValueError, KeyError, TypeError):

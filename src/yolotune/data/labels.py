@@ -1,4 +1,4 @@
-"""Images and their label files: which there are, what is wrong with them, and the index that trials read.
+"""Images and their label files: which there are, and what is wrong with them.
 
 The rules are those of `verify_image_label` and `get_img_files` in `ultralytics/data/`, known here without
 importing them. Three are stricter, because Ultralytics trains on what they refuse, or fails late: a box
@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
 import os
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from yolotune._yaml import write_atomic
 from yolotune.errors import Problem, fail
 
 IMG_FORMATS = frozenset(
@@ -33,7 +29,6 @@ SLACK = 0.01
 MIN_SIDE = 10
 #: Problems shown of each kind; a thousand equal lines would hide the other kinds.
 SHOWN = 20
-INDEX_VERSION = 1
 
 #: A problem and its kind; only so many of a kind are shown.
 Found = tuple[str, Problem]
@@ -50,8 +45,6 @@ class Sample:
         digest: sha256 of the label file, or nothing.
         instances: Number of distinct objects, as Ultralytics drops duplicate rows.
         problems: Everything wrong with image and labels.
-        areas: Of the objects' boxes, as shares of the image, 0..1.
-        shape: Width and height in pixels; None where the image cannot be read.
     """
 
     image: str
@@ -60,8 +53,6 @@ class Sample:
     digest: str
     instances: int
     problems: tuple[Found, ...]
-    areas: tuple[float, ...] = ()
-    shape: tuple[int, int] | None = None
 
 
 def list_images(entries: Iterable[str]) -> list[str]:
@@ -105,53 +96,43 @@ def check_sample(image: str, nc: int | None) -> Sample:
         image: Absolute path.
         nc: Number of classes; None where `data.yaml` does not tell.
     """
-    shape, found = _look_at(image)
+    found = list(_image_problems(image))
     size = os.stat(image).st_size if os.path.exists(image) else 0
     label = label_path(image)
     try:
         content = Path(label).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
-        return Sample(image, size, False, "", 0, tuple(found), shape=shape)
+        return Sample(image, size, False, "", 0, tuple(found))
     except (OSError, UnicodeDecodeError) as error:
         fix = "make it a UTF-8 text file that can be read."
         found.append(("label", Problem(label, f"the labels cannot be read: {error}.", fix)))
         return Sample(image, size, True, "", 0, tuple(found))
-    areas: dict[bytes, float] = {}
+    distinct: set[bytes] = set()
     for number, line in enumerate(lines, 1):
         fields = line.split()
-        if not fields:
-            continue
         try:
-            values = np.array(fields, dtype=np.float64)
+            row = np.array(fields, dtype=np.float64)
+            problems = list(_row_problems(row, nc)) if fields else []
         except ValueError as error:
-            fix = "write class x1 y1 x2 y2 x3 y3 ..., all of them numbers."
-            found.append(("number", Problem(f"{label}:{number}", f"not a number: {error}.", fix)))
-            continue
-        problems = [(kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in _row_problems(values, nc)]
-        found += problems
-        if not problems:
-            areas[values.astype(np.float32).tobytes()] = float(np.ptp(values[1::2]) * np.ptp(values[2::2]))
-    digest = hashlib.sha256(content).hexdigest()
-    return Sample(image, size, True, digest, len(areas), tuple(found), tuple(areas.values()), shape)
+            problems = [
+                ("number", f"not a number: {error}.", "write class x1 y1 x2 y2 x3 y3 ..., all of them numbers.")
+            ]
+        found += [(kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in problems]
+        if fields and not problems:
+            distinct.add(row.astype(np.float32).tobytes())
+    return Sample(image, size, True, hashlib.sha256(content).hexdigest(), len(distinct), tuple(found))
 
 
 def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str, str]]:
     """Yields kind, what and fix of everything wrong with one label row `(class, x1, y1, ...)`."""
     label, points = values[0], values[1:]
     if not (label >= 0 and label % 1 == 0):
-        yield (
-            "class",
-            f"class id {label:g}, expected an integer from 0.",
-            "write the class's number from data.yaml.",
-        )
+        fix = "write the class's number from data.yaml."
+        yield "class", f"class id {label:g}, expected an integer from 0.", fix
     elif nc is not None and label >= nc:
-        known = f"data.yaml has {nc} classes, expected 0..{nc - 1}"
-        yield (
-            "nc",
-            f"class id {label:.0f}, but {known}.",
-            "correct the class id, or add the name to data.yaml.",
-        )
+        what = f"class id {label:.0f}, but data.yaml has {nc} classes, expected 0..{nc - 1}."
+        yield "nc", what, "correct the class id, or add the name to data.yaml."
     if len(points) == 4:
         fix = "export the labels as polygons: class x1 y1 x2 y2 x3 y3 ..."
         yield "box", "a box (5 columns), not a polygon; segmentation needs polygons.", fix
@@ -170,36 +151,34 @@ def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str
         yield "range", "the polygon is larger than the image.", fix
 
 
-def _look_at(image: str) -> tuple[tuple[int, int] | None, list[Found]]:
-    """Returns an image's width and height, and what would make Ultralytics ignore it, or rewrite its file."""
+def _image_problems(image: str) -> Iterator[Found]:
+    """Yields what would make Ultralytics ignore an image, or rewrite its file."""
     try:
         with Image.open(image) as opened:
             opened.verify()
             kind, size = str(opened.format).lower(), opened.size
     except FileNotFoundError:
         fix = "correct the list; ./ is the list's folder, other paths start at the working directory."
-        return None, [("missing", Problem(image, "the image does not exist.", fix))]
+        yield "missing", Problem(image, "the image does not exist.", fix)
+        return
     except Exception as error:  # Pillow's plugins raise SyntaxError, struct.error and many more
-        return None, [("image", Problem(image, f"not a readable image: {error}.", "replace or remove the file."))]
-    return size, list(_image_problems(image, kind, size))
-
-
-def _image_problems(image: str, kind: str, size: tuple[int, int]) -> Iterator[Found]:
-    """Yields what is wrong with an image that can be read."""
+        yield "image", Problem(image, f"not a readable image: {error}.", "replace or remove the file.")
+        return
     if min(size) < MIN_SIDE:
         what = f"{size[0]} x {size[1]} px, expected at least {MIN_SIDE} x {MIN_SIDE}."
         yield "small", Problem(image, what, "remove the image, or use a larger one.")
     if kind not in IMG_FORMATS | {"jpeg2000"}:
-        yield (
-            "format",
-            Problem(image, f"a file of format {kind}.", f"use one of {', '.join(sorted(IMG_FORMATS))}."),
-        )
-    if kind in ("jpg", "jpeg"):
-        with open(image, "rb") as file:
-            file.seek(-2, os.SEEK_END)
-            if file.read() != b"\xff\xd9":
-                what = "a truncated JPEG (no end marker FFD9), which Ultralytics would overwrite in place."
-                yield "truncated", Problem(image, what, "copy the file again, or open and save it as a JPEG.")
+        fix = f"use one of {', '.join(sorted(IMG_FORMATS))}."
+        yield "format", Problem(image, f"a file of format {kind}.", fix)
+    if kind in ("jpg", "jpeg") and not _ends_as_jpeg(image):
+        what = "a truncated JPEG (no end marker FFD9), which Ultralytics would overwrite in place."
+        yield "truncated", Problem(image, what, "copy the file again, or open and save it as a JPEG.")
+
+
+def _ends_as_jpeg(image: str) -> bool:
+    with open(image, "rb") as file:
+        file.seek(-2, os.SEEK_END)
+        return file.read() == b"\xff\xd9"
 
 
 def capped(found: Iterable[Found], where: str) -> list[Problem]:
@@ -222,69 +201,3 @@ def fingerprint(names: Mapping[int, str], root: Path, samples: Mapping[str, Iter
         relative = ((Path(os.path.relpath(sample.image, root)).as_posix(), sample) for sample in part)
         lines += sorted(f"{split}\0{path}\0{sample.size}\0{sample.digest}" for path, sample in relative)
     return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
-
-
-def write_index(path: Path, labels: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> None:
-    """Writes labels as plain arrays, which load without pickle: nothing in the file can run.
-
-    Args:
-        path: The `.npz` file; its folder exists.
-        labels: Ultralytics' label of each image, polygons included.
-        ignored: Images that are left out of training.
-    """
-    segments = [segment for label in labels for segment in label["segments"]]
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        version=np.array(INDEX_VERSION),
-        im_files=np.array([label["im_file"] for label in labels], dtype=np.str_),
-        shapes=np.array([label["shape"] for label in labels], dtype=np.int64).reshape(-1, 2),
-        rows=np.array([len(label["cls"]) for label in labels], dtype=np.int64),
-        cls=np.concatenate([np.zeros((0, 1), np.float32), *(label["cls"] for label in labels)]),
-        bboxes=np.concatenate([np.zeros((0, 4), np.float32), *(label["bboxes"] for label in labels)]),
-        lengths=np.array([len(segment) for segment in segments], dtype=np.int64),
-        points=np.concatenate([np.zeros((0, 2), np.float32), *segments]),
-        ignored=np.array(list(ignored), dtype=np.str_),
-    )
-    write_atomic(path, buffer.getvalue())
-
-
-def read_index(path: Path) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
-    """Returns Ultralytics' label by image path, and the images left out.
-
-    Raises:
-        UserError: The file is missing, damaged, or of another version.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        if int(arrays["version"]) != INDEX_VERSION:
-            raise ValueError(f"version {arrays['version']}, expected {INDEX_VERSION}")
-        return _labels(arrays), frozenset(arrays["ignored"].tolist())
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        fix = "delete it; it is rebuilt when the study is resumed."
-        raise fail(str(path), f"the label index cannot be read: {error}.", fix) from error
-
-
-def _labels(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Returns the labels that `write_index` took apart."""
-    ends = np.cumsum(arrays["lengths"]).tolist()
-    segments = [arrays["points"][start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    labels: dict[str, dict[str, Any]] = {}
-    start = 0
-    for image, shape, rows in zip(
-        arrays["im_files"].tolist(), arrays["shapes"].tolist(), arrays["rows"].tolist(), strict=True
-    ):
-        part = slice(start, start + rows)
-        labels[image] = {
-            "im_file": image,
-            "shape": tuple(shape),
-            "cls": arrays["cls"][part],
-            "bboxes": arrays["bboxes"][part],
-            "segments": segments[part],
-            "keypoints": None,
-            "normalized": True,
-            "bbox_format": "xywh",
-        }
-        start += rows
-    return labels

@@ -1,0 +1,1 @@
+"""The folder of a study, the only truth about it: read by anybody, written by the driver alone."""

@@ -3,41 +3,62 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from yolotune.tuner.plan import Plan
+from yolotune.errors import fail
+
+FILE = "environment.json"
+PACKAGES = ("yolotune", "ultralytics", "torch", "torchvision", "ray", "optuna", "wandb", "numpy")
 
 
-def environment(plan: Plan) -> dict[str, Any]:
-    """Returns what is written to environment.json."""
-    names = ("yolotune", "ultralytics", "torch", "torchvision", "ray", "optuna", "wandb", "numpy")
+def environment(
+    *, model: str, dataset: Mapping[str, Any], gpus: bool, seed: int, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns what is written to environment.json.
+
+    Args:
+        model: As trials load it.
+        dataset: What is known of the data (`data.dataset.Dataset.described`).
+        gpus: Whether the study uses GPUs.
+        seed: Of the study.
+        notes: What the user was told before the start.
+    """
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": {name: _version(name) for name in names},
+        "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "gpus": _gpu_names() if plan.resources.gpus else [],
+        "gpus": _gpu_names() if gpus else [],
         "git": _git_commit(),
-        "model": {"name": plan.model, "sha256": digest(plan.model)},
-        "dataset": {
-            "yaml": str(plan.dataset.yaml),
-            "fingerprint": plan.dataset.fingerprint,
-            "images": plan.dataset.images,
-            "instances": plan.dataset.instances,
-            "ignored": {split: len(images) for split, images in plan.dataset.ignored.items()},
-            "areas": list(plan.dataset.areas),
-            "side": plan.dataset.side,
-            "names": {str(k): v for k, v in plan.dataset.names.items()},
-        },
-        "seed": plan.study.seed,
-        "notes": plan.notes,
+        "model": {"name": model, "sha256": digest(model)},
+        "dataset": dict(dataset),
+        "seed": seed,
+        "notes": list(notes),
     }
+
+
+def began_with(folder: Path) -> dict[str, Any]:
+    """Returns the fingerprint and images of the dataset, and the sha256 of the weights, that a study began with.
+
+    Raises:
+        UserError: environment.json is missing or damaged.
+    """
+    path = folder / FILE
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        about = {name: recorded["dataset"][name] for name in ("fingerprint", "images")}
+        return {**about, "weights": recorded["model"]["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"damaged: it does not say which data and weights the study began with ({type(error).__name__})."
+        raise fail(str(path), what, "restore the file from a copy.") from error
 
 
 def digest(model: str) -> str | None:

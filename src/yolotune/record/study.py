@@ -8,27 +8,25 @@ A torn last line of `epochs.jsonl` is dropped.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yolotune._yaml import read_yaml
 from yolotune.config.compat import RECORD_KEYS, upgraded
 from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
-from yolotune.metrics import better
+from yolotune.metrics import better, is_finite
 from yolotune.record.origin import Origin
 from yolotune.record.provenance import Provenance, read_provenance
 from yolotune.record.provenance import known_from as provenance_of
 from yolotune.record.verdict import FINISHED, PAUSED, Ending, Verdict
 from yolotune.record.worked_time import seconds_worked
-
-if TYPE_CHECKING:
-    import pandas
 
 #: Of the files of a trial; that of study.yaml is `config.compat.SCHEMA`.
 SCHEMA = 1
@@ -36,7 +34,7 @@ SCHEMA = 1
 CONFIRMED = Path("confirm") / "confirmed.yaml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialRecord:
     """One trial as it stands in the record.
 
@@ -74,7 +72,17 @@ class TrialRecord:
 
     @property
     def verdict(self) -> Verdict | None:
+        """Why it ended, in one word; None while it runs."""
         return self.ending.verdict if self.ending else None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all its epochs."""
+        return math.fsum(row["seconds"] for row in self.epochs if is_finite(row.get("seconds")))
+
+    def __repr__(self) -> str:
+        value = "no value" if self.value is None else f"value {self.value:.4f}"
+        return f"TrialRecord({self.number}, {self.verdict or 'running'}, {value}, {len(self.epochs)} epochs)"
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Confirmed:
         return better(value, self.search_best, mode)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyRecord:
     """A study as it stands in its folder.
 
@@ -187,11 +195,8 @@ class StudyRecord:
         """Seconds that processes have worked on the study, all its resumes together."""
         return seconds_worked(self.folder)
 
-    def frame(self) -> pandas.DataFrame:
-        """Returns all epoch reports as one table: a row per epoch, `trial` and `epoch` first."""
-        import pandas
-
-        return pandas.DataFrame([{"trial": trial.number, **row} for trial in self.trials for row in trial.epochs])
+    def __repr__(self) -> str:
+        return f"StudyRecord({str(self.folder)!r}, {len(self.trials)} trials)"
 
 
 def best_trials(study: StudyRecord, top: int) -> list[TrialRecord]:

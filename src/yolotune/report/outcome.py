@@ -1,4 +1,4 @@
-"""What a study was to cost and what it came to, in numbers and in a sentence: for the terminal and the report."""
+"""What a study was planned to cost and what it has cost so far, in numbers and in a sentence."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ import math
 from dataclasses import dataclass
 
 from yolotune.config.budget import Budget
-from yolotune.config.settings import Settings
-from yolotune.record.study import StudyRecord, Verdict
-from yolotune.report.status import planned_trials
-from yolotune.schedulers.asha import Halving
-from yolotune.schedulers.forecast import Forecast
+from yolotune.config.scheduling import AshaSettings, HalvingSettings, NoScheduler, SchedulerSettings
+from yolotune.record.study import StudyRecord
+from yolotune.record.verdict import Verdict
+from yolotune.report.formatting import duration
+from yolotune.schedulers.asha import Asha
+from yolotune.schedulers.forecast import Forecast, forecast
+from yolotune.schedulers.planning import planned_trials
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A study beside its plan.
+    """Planned and actual cost of a study.
 
     Attributes:
-        plan: What was expected of all its trials.
-        begun: The same for as many trials as were begun.
-        trials: That were begun.
-        ended: Of them.
+        plan: The forecast for all its trials.
+        begun: The forecast for as many trials as were started.
+        foreseen: Whether the forecast knows the scheduler. If not, it is the cost of full trainings.
+        trials: Number of trials that were started.
+        ended: How many of them ended.
         epochs: Trained.
-        cut_first: Trials cut at their first rung; None where no rung cuts.
-        seconds: That processes worked on it.
+        cut_first: Trials that were cut at their first rung; None for a scheduler without rungs.
+        seconds: That processes worked on the study.
         budget: What it may cost at most.
-        spent: Whether that is spent.
+        spent: Whether the budget is spent.
     """
 
     plan: Forecast
     begun: Forecast
+    foreseen: bool
     trials: int
     ended: int
     epochs: int
@@ -45,59 +49,54 @@ class Outcome:
         return self.ended >= self.plan.trials
 
 
-def outcome(record: StudyRecord, study: Settings) -> Outcome:
-    """Returns how a recorded study, running or ended, stands beside its plan.
-
-    Args:
-        record: The study.
-        study: Its settings.
-    """
-    budget, trained, worked = study.ceiling, record.epochs_trained, record.seconds_worked
+def outcome(record: StudyRecord) -> Outcome:
+    """Returns planned and actual cost of a study, running or ended."""
+    settings = record.settings
+    budget, epochs, seconds = settings.cost_limit, record.epochs_trained, record.seconds_worked
+    begun = forecast(settings, len(record.trials))
     return Outcome(
-        plan=study.forecast(planned_trials(study.num_samples, study.domains)),
-        begun=study.forecast(len(record.trials)),
+        plan=forecast(settings, planned_trials(settings)),
+        begun=begun,
+        foreseen=is_foreseen(settings.scheduler),
         trials=len(record.trials),
         ended=sum(not trial.unfinished for trial in record.trials),
-        epochs=trained,
-        cut_first=_cut_first(record, study),
-        seconds=worked,
+        epochs=epochs,
+        cut_first=_cut_first(record, begun.rungs) if begun.rungs else None,
+        seconds=seconds,
         budget=budget,
-        spent=budget.spent(trained, worked),
+        spent=budget.spent(epochs, seconds),
     )
 
 
-def _cut_first(record: StudyRecord, study: Settings) -> int | None:
-    if not study.forecast(1).rungs:
-        return None
-    rules = Halving(study)
-    rungs = study.forecast(1).rungs
+def is_foreseen(scheduler: SchedulerSettings) -> bool:
+    """Whether the forecast knows what a scheduler will cut."""
+    return isinstance(scheduler, (NoScheduler, AshaSettings, HalvingSettings))
+
+
+def _cut_first(record: StudyRecord, rungs: tuple[int, ...]) -> int:
+    """Returns how many trials were pruned before the second rung of their bracket."""
+    asha = Asha(record.settings) if isinstance(record.settings.scheduler, AshaSettings) else None
     count = 0
     for trial in record.trials:
-        in_brackets = study.scheduler == "asha" and len(rules.brackets) > 1
-        second = (sorted(rules.bracket_of(trial.number).milestones) if in_brackets else rungs)[1:2]
-        count += trial.verdict is Verdict.PRUNED and len(trial.epochs) < (second[0] if second else math.inf)
+        own = sorted(asha.bracket_of(trial.number).milestones) if asha and len(asha.brackets) > 1 else rungs
+        second = own[1] if len(own) > 1 else math.inf
+        count += trial.verdict is Verdict.PRUNED and len(trial.epochs) < second
     return count
 
 
 def sentence(found: Outcome) -> str:
-    """Returns what was planned and what came out; nothing before the first epoch."""
+    """Returns plan and outcome in words; empty before the first epoch."""
     if not found.epochs:
         return ""
-    plan, about = found.plan, "" if found.plan.exact else "about "
-    text = f"Planned: {plan.trials:,} trials, {about}{plan.expected:,.0f} epochs"
+    exact = found.plan.exact and found.foreseen
+    about = "" if exact else "about " if found.foreseen else "at most "
+    text = f"Planned: {found.plan.trials:,} trials, {about}{found.plan.expected:,.0f} epochs"
     text += f", a budget of {found.budget}. " if found.budget.given else ". "
     text += f"Came out: {found.epochs:,} epochs"
     text += f" in {duration(found.seconds)}" if found.seconds >= 1 else ""
     if not found.over:
         text += f", {found.ended:,} trials ended and {found.trials - found.ended:,} unfinished"
-        text += "" if plan.exact else f" (so many: about {found.begun.expected:,.0f} epochs expected)"
+        text += "" if exact else f" (of so many trials {about}{found.begun.expected:,.0f} epochs are expected)"
     if found.cut_first is not None:
         text += f"; {found.cut_first:,} cut at the first rung, {found.begun.cut_first:.0f} expected"
     return f"{text}. The budget is spent." if found.spent and not found.over else f"{text}."
-
-
-def duration(seconds: float) -> str:
-    """Returns `45 s`, `12 min` or `3.4 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

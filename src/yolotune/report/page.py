@@ -1,55 +1,55 @@
-"""The page: facts, charts and photographs put into one file that needs nothing but a browser."""
+"""The page of a study: numbers, sentences, tables, charts and photographs in one file that needs only a browser."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+import yolotune.report.charts  # noqa: F401  # registers the built-in charts
 from yolotune._yaml import write_atomic
-from yolotune.config.settings import Settings, load_settings
 from yolotune.record.study import StudyRecord, read_study
-from yolotune.report import answers, course, ladder, story, tables
-from yolotune.report.charts import DARK, GLYPHS, INK, MARKS, Chart, label, left_out
-from yolotune.report.facts import Facts, gather
-from yolotune.report.influence import influence
+from yolotune.report import sentences, tables
+from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
+from yolotune.report.next_steps import next_steps
 from yolotune.report.photos import Photos, photographs
-from yolotune.tracking.wandb_preflight import redact
+from yolotune.report.results import Results, results_of
+from yolotune.report.style import DARK, GLYPHS, INK, MARKS
 
 FILE = "report.html"
 LEFT_OUT = "They were left out of this report; `yolotune report FOLDER` draws them."
 
 
-def write_report(folder: Path, *, photos: bool = True) -> Path:
+def write_report(folder: str | Path, *, photos: bool = True, redact: Callable[[str], str] = str) -> Path:
     """Writes `report.html` into a study's folder, running or ended, and returns its path.
 
     Args:
         folder: The study's folder.
         photos: Draw validation photographs with the best weights, about ten seconds on a CPU.
+        redact: Takes secrets out of the text of the page.
 
     Raises:
         UserError: The folder holds no study, or a file of it is damaged.
 
     Example:
-        >>> from pathlib import Path
-        >>> write_report(Path("runs/tune/study"), photos=False)  # doctest: +SKIP
+        >>> write_report("runs/tune/study", photos=False)  # doctest: +SKIP
         PosixPath('runs/tune/study/report.html')
     """
-    folder = folder.resolve()  # the page may be read elsewhere
-    study = read_study(folder)
-    facts = gather(study, _environment(folder))
-    drawn = photographs(facts) if photos else Photos([], [], LEFT_OUT)
+    folder = Path(folder).resolve()  # the page may be read elsewhere
+    results = results_of(read_study(folder), _environment(folder))
+    drawn = photographs(results) if photos else Photos([], [], LEFT_OUT)
     path = folder / FILE
-    write_atomic(path, render(facts, load_settings(folder, {}), drawn).encode())
+    write_atomic(path, render(results, drawn, redact).encode())
     return path
 
 
 def _environment(folder: Path) -> Mapping[str, Any]:
-    """Returns environment.json; nothing where it is missing or damaged, which the page then says."""
+    """Returns the content of environment.json; empty where it is missing or damaged, which the page says."""
     try:
         read = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -57,100 +57,95 @@ def _environment(folder: Path) -> Mapping[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def render(facts: Facts, settings: Settings, photos: Photos) -> str:
+@dataclass(frozen=True)
+class ExtraSection:
+    """A section of registered charts for which the template has no place of its own."""
+
+    id: str
+    heading: str
+    charts: list[ChartGroup]
+
+
+def render(results: Results, photos: Photos, redact: Callable[[str], str] = str) -> str:
     """Returns the page.
 
-    Everything that comes from the user is escaped where it is put: by the template, and in the figures' JSON. Beyond
-    that the page's own policy allows no script but those it was written with, and no request at all.
+    Texts of users are escaped where they are put: by the template, and in the JSON of the figures. Beyond that the
+    policy of the page allows no script but those it was written with, and no request at all.
 
     Args:
-        facts: Of the study.
-        settings: Its settings.
+        results: Of the study.
         photos: Drawn photographs.
+        redact: Takes secrets out of a text.
     """
-    import jinja2
     from plotly.offline import get_plotlyjs
 
-    templates = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_part),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     nonce = secrets.token_urlsafe(16)
-    content = sections(facts, settings)
-    text = templates.get_template("template.html.j2").render(
-        **content,
-        facts=facts,
-        story=story,
+    charts = build_charts(results)
+    text = _template().render(
+        **page_content(results, charts),
         photos=photos,
         nonce=nonce,
         plotly=f"/* plotly.js {nonce} */",
-        figures=embedded({chart.name: chart.figure for chart in _charts(content)}),
+        figures=embedded({chart.name: chart.figure for chart in all_charts(charts)}),
         dark=embedded(DARK),
-        colors=_colors(),
-        style=_part("style.css"),
-        script=_part("page.js"),
+        colors=[(str(verdict), color, DARK.get(color, INK)) for verdict, (color, _) in MARKS.items()],
+        style=_file("style.css"),
+        script=_file("page.js"),
         made=time.strftime("%Y-%m-%d %H:%M"),
         version=metadata.version("yolotune"),
     )
-    # after secrets were taken out of all that is ours: a library of 5 MB has nothing to hide
+    # after secrets were taken out of all that is ours: a library of 5 MB has none
     return redact(text).replace(f"/* plotly.js {nonce} */", get_plotlyjs(), 1)
 
 
-def sections(facts: Facts, settings: Settings) -> dict[str, Any]:
-    """Returns what the template shows, section by section; absent charts are None."""
-    study, space = facts.study, settings.domains
-    gaps = course.gaps(study)
-    rungs = ladder.rungs(study, settings)
-    found = influence(study, settings)
-    names = list(found.shares) if found else list(space)
-    enough = found is not None
-    columns, rows = tables.trial_table(facts, space, gaps)
-    train = course.counterpart(study.metric)
+def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> dict[str, Any]:
+    """Returns what the template shows of a study."""
+    columns, rows = tables.trial_table(results)
     return {
-        "best_so_far": course.best_so_far(facts),
-        "val_curves": course.curves(facts, study.metric, "curves"),
-        "train_curves": course.curves(facts, train, "curves-train") if train else None,
-        "rungs": rungs,
-        "rung_chart": ladder.rung_chart(facts, rungs),
-        "rung_table": tables.rung_table(rungs),
-        "influence": found,
-        "importance": answers.importance_chart(found) if found else None,
-        "slices": answers.slices(facts, space, names[: answers.SLICES]) if facts.best else [],
-        "unsliced": max(0, len(names) - answers.SLICES),
-        "parallel": answers.parallel(facts, space, names[: answers.ROWS]),
-        "together": answers.together(facts, space, names) if enough else None,
-        "gaps": gaps,
-        "overfitting": course.overfitting_chart(facts, gaps),
+        "results": results,
+        "headline": sentences.HEADLINES[results.kind],
+        "tiles": sentences.tiles(results),
+        "conclusion": sentences.conclusion(results),
+        "certainty": sentences.certainty(results),
+        "next_steps": next_steps(results),
+        "point": tables.best_point(results),
+        "legend": _legend(results.record),
+        "charts": charts,
+        "extra_sections": _extra_sections(charts),
+        "left_out": sentences.left_out(results.record),
+        "about_rungs": sentences.about_rungs(results),
+        "rung_table": tables.rung_table(results),
+        "about_importance": sentences.about_importance(results),
+        "about_overfitting": sentences.about_overfitting(results),
         "columns": columns,
         "rows": rows,
-        "point": tables.best_point(facts, space),
-        "failures": tables.failures(facts),
-        "settings": settings,
-        "settings_rows": tables.settings_rows(study.settings),
-        "environment_rows": tables.environment_rows(facts),
-        "left_out": left_out(study),
-        "objective": label(study.metric),
-        "Objective": label(study.metric)[0].upper() + label(study.metric)[1:],
-        "legend": _legend(study),
+        "failures": tables.failures(results),
+        "environment_rows": tables.environment_rows(results),
+        "settings_rows": tables.settings_rows(results.record),
     }
 
 
-def _legend(study: StudyRecord) -> list[tuple[str, str, int]]:
+def _legend(record: StudyRecord) -> list[tuple[str, str, int]]:
     """Returns mark, verdict and count of every verdict that occurs."""
-    counts = study.verdicts
+    counts = record.verdicts
     return [(glyph, str(verdict), counts[verdict]) for verdict, glyph in GLYPHS.items() if verdict in counts]
 
 
-def _charts(content: Mapping[str, Any]) -> list[Chart]:
-    found = [part for value in content.values() for part in (value if isinstance(value, list) else [value])]
-    return [part for part in found if isinstance(part, Chart)]
+def _extra_sections(charts: Mapping[str, list[ChartGroup]]) -> list[ExtraSection]:
+    """Returns the sections of charts that were registered under a heading of their own, if they have any chart."""
+    headings = [heading for heading, groups in charts.items() if groups and heading not in SECTIONS]
+    return [
+        ExtraSection(f"section-{place}", heading, charts[heading]) for place, heading in enumerate(headings, start=1)
+    ]
+
+
+def all_charts(charts: Mapping[str, list[ChartGroup]]) -> list[Chart]:
+    """Returns the charts of all sections."""
+    return [chart for groups in charts.values() for group in groups for chart in group.charts]
 
 
 def embedded(data: Any) -> Any:
-    """Returns JSON that stands in a script element as it is: nothing in it can end the element or begin a tag."""
+    """Returns JSON that can stand in a script element: nothing in it ends the element or begins a tag."""
     from markupsafe import Markup
 
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
@@ -159,11 +154,19 @@ def embedded(data: Any) -> Any:
     return Markup(text)
 
 
-def _colors() -> list[tuple[str, str, str]]:
-    """Returns name, light and dark colour of every verdict, as the style sheet takes them."""
-    return [(str(verdict), color, DARK.get(color, INK)) for verdict, (color, _) in MARKS.items()]
+def _template() -> Any:
+    import jinja2
+
+    templates = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_file),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return templates.get_template("page.html.j2")
 
 
-def _part(name: str) -> str:
-    """Returns a file of this package."""
-    return (resources.files("yolotune") / "report" / name).read_text(encoding="utf-8")
+def _file(name: str) -> str:
+    """Returns the content of a file in `templates`."""
+    return (resources.files("yolotune.report") / "templates" / name).read_text(encoding="utf-8")

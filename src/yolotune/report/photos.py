@@ -9,10 +9,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from yolotune.metrics import is_finite
 from yolotune.record.study import TrialRecord
-from yolotune.report.facts import Facts, best_report
+from yolotune.report.results import Results
+from yolotune.report.trials import best_report
 
 #: Photographs, and seconds that drawing them may take.
 COUNT, SECONDS = 6, 120.0
@@ -37,25 +39,17 @@ class Photos:
     missing: str = ""
 
 
-def photographs(facts: Facts) -> Photos:
+def photographs(results: Results) -> Photos:
     """Returns photographs with predictions, drawn in a process of its own; never fails.
 
     Args:
-        facts: Of the study; its weights and validation images are looked for where the record says.
+        results: Of the study; its weights and validation images are looked for where the record says.
     """
-    trials, missing = _models(facts)
+    trials, missing = _models(results)
     if missing:
         return Photos([], [], missing)
-    data = facts.environment.get("dataset") or {}
     with tempfile.TemporaryDirectory(prefix="yolotune-report-") as folder:
-        request = {
-            "index": str((facts.study.folder / "data" / "labels-val.npz").resolve()),
-            "names": data.get("names") or {},
-            "weights": [str(trial.weights.resolve()) for trial in trials],
-            "imgsz": int(facts.study.settings.get("imgsz") or 640),
-            "count": COUNT,
-            "out": folder,
-        }
+        request = _request(results, trials, folder)
         file = Path(folder) / "request.json"
         file.write_text(json.dumps(request), encoding="utf-8")
         command = [sys.executable, "-m", "yolotune.report.predict", str(file)]
@@ -69,24 +63,37 @@ def photographs(facts: Facts) -> Photos:
         return _read(Path(folder), trials)
 
 
-def _models(facts: Facts) -> tuple[list[TrialRecord], str]:
+def _models(results: Results) -> tuple[list[TrialRecord], str]:
     """Returns trial 0 and the best trial, or why there is nothing to draw."""
-    if facts.best is None:
+    if results.best is None:
         return [], "No trial has a value yet, so there is nothing to draw."
-    score = best_report(facts.best).get("seg_metrics/F1")
+    score = best_report(results.best).get("seg_metrics/F1")
     if is_finite(score) and score < LEAST_F1:
         return [], f"The best trial’s mask F1 is {score:.4f}: it finds next to nothing, so nothing is drawn."
-    wanted = [facts.defaults, facts.best] if facts.best is not facts.defaults else [facts.best]
-    trials = [trial for trial in wanted if trial is not None]
+    pair = [results.defaults, results.best] if results.best is not results.defaults else [results.best]
+    trials = [trial for trial in pair if trial is not None]
     lost = [trial for trial in trials if not trial.weights.is_file()]
     if lost:
         return [], f"{lost[0].weights} is not there, so nothing can be drawn."
     return trials, ""
 
 
+def _request(results: Results, trials: list[TrialRecord], folder: str) -> dict[str, Any]:
+    """Returns what `predict.py` is asked to draw into a folder."""
+    return {
+        "index": str((results.record.folder / "data" / "labels-val.npz").resolve()),
+        "names": (results.environment.get("dataset") or {}).get("names") or {},
+        "weights": [str(trial.weights.resolve()) for trial in trials],
+        "imgsz": int(results.settings.fixed["imgsz"]),
+        "count": COUNT,
+        "out": folder,
+    }
+
+
 def _read(folder: Path, trials: list[TrialRecord]) -> Photos:
-    known = {0: "trial 0, the defaults"}
-    columns = ["labels", *(known.get(trial.number, f"trial {trial.number}, the best") for trial in trials)]
+    """Returns what `predict.py` drew."""
+    names = [f"trial {trial.number}, the {'best' if trial.number else 'defaults'}" for trial in trials]
+    columns = ["labels", *names]
     answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
     for place, confidence in enumerate(answer["confidences"], start=1):
         columns[place] += f" (confidence from {confidence:.2f})"

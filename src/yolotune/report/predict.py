@@ -2,7 +2,7 @@
 
     python -m yolotune.report.predict REQUEST.json
 
-The process imports Ultralytics and torch, which the driver of a study should not; whatever happens here, it goes on.
+The process imports Ultralytics and torch, which the driver of a study should not do; if it dies, the study goes on.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from yolotune.data.labels import read_index
-from yolotune.training.job import isolate
+from yolotune.config.isolation import isolate
+from yolotune.data.index import read_index
 
 #: Longest side of a drawn photograph in pixels, and the quality of its JPEG.
 SIDE, QUALITY = 400, 80
-#: Predictions below this confidence are not even looked at.
+#: Predictions below this confidence are not looked at.
 LEAST_CONFIDENCE = 0.02
 #: Photographs on which a model's confidence is chosen, those that are shown among them.
 JUDGED = 18
@@ -40,15 +40,15 @@ def main(request: Path) -> None:
     out = Path(asked["out"])
     labels, _ = read_index(Path(asked["index"]))
     known = [image for image, label in labels.items() if len(label["cls"])]
-    chosen = spread(known, asked["count"])
-    judged = list(dict.fromkeys([*chosen, *spread(known, JUDGED)]))
+    chosen = evenly(known, asked["count"])
+    judged = list(dict.fromkeys([*chosen, *evenly(known, JUDGED)]))
     names = {int(key): str(name) for key, name in asked["names"].items()}
-    found = [[labelled(labels[image]) for image in chosen]]
+    found = [[labelled_objects(labels[image]) for image in chosen]]
     confidences = []
     for weights in asked["weights"]:
-        results = predicted(weights, judged, asked["imgsz"])
-        confidences.append(best_confidence([outcomes(labels[image], results[image]) for image in judged]))
-        found.append([objects(results[image], confidences[-1]) for image in chosen])
+        results = predict(weights, judged, asked["imgsz"])
+        confidences.append(best_confidence([matched(labels[image], results[image]) for image in judged]))
+        found.append([predicted_objects(results[image], confidences[-1]) for image in chosen])
     rows = []
     for place, image in enumerate(chosen):
         shown = [column[place] for column in found]
@@ -59,7 +59,7 @@ def main(request: Path) -> None:
     (out / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
-def spread(images: list[str], count: int) -> list[str]:
+def evenly(images: list[str], count: int) -> list[str]:
     """Returns `count` images evenly over the split, chosen by place and not by result."""
     count = min(count, len(images))
     return [images[(2 * place + 1) * len(images) // (2 * count)] for place in range(count)]
@@ -69,7 +69,7 @@ def spread(images: list[str], count: int) -> list[str]:
 Object = tuple[int, np.ndarray]
 
 
-def labelled(label: dict[str, Any]) -> list[Object]:
+def labelled_objects(label: dict[str, Any]) -> list[Object]:
     """Returns the labelled objects of an image."""
     import cv2
 
@@ -84,7 +84,7 @@ def labelled(label: dict[str, Any]) -> list[Object]:
     return found
 
 
-def predicted(weights: str, images: list[str], imgsz: int) -> dict[str, Any]:
+def predict(weights: str, images: list[str], imgsz: int) -> dict[str, Any]:
     """Returns Ultralytics' result for each image, with everything above `LEAST_CONFIDENCE`."""
     isolate()
     import torch
@@ -96,19 +96,19 @@ def predicted(weights: str, images: list[str], imgsz: int) -> dict[str, Any]:
     return {image: model.predict(image, **options)[0] for image in images}
 
 
-def objects(result: Any, confidence: float) -> list[Object]:
-    """Returns the objects of a result that are at least so sure."""
+def predicted_objects(result: Any, confidence: float) -> list[Object]:
+    """Returns the objects of a result with at least this confidence."""
     if result.masks is None:
         return []
-    sure = result.boxes.conf >= confidence
-    classes = result.boxes.cls[sure].int().tolist()
-    return list(zip(classes, result.masks.data[sure].numpy().astype(np.uint8), strict=True))
+    kept = result.boxes.conf >= confidence
+    classes = result.boxes.cls[kept].int().tolist()
+    return list(zip(classes, result.masks.data[kept].numpy().astype(np.uint8), strict=True))
 
 
-def outcomes(label: dict[str, Any], result: Any) -> tuple[list[tuple[float, bool]], int]:
-    """Returns confidence and truth of each predicted box, surest first, and the number of labelled objects.
+def matched(label: dict[str, Any], result: Any) -> tuple[list[tuple[float, bool]], int]:
+    """Returns confidence of each predicted box and whether it is right, and the number of labelled objects.
 
-    A box is true if it overlaps a label of its class that no surer box has taken.
+    A box is right if it overlaps a label of its class that no box of higher confidence has taken.
     """
     middle, half = np.asarray(label["bboxes"])[:, :2], np.asarray(label["bboxes"])[:, 2:] / 2
     truth, classes = np.hstack([middle - half, middle + half]), label["cls"].reshape(-1)
@@ -132,20 +132,20 @@ def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def best_confidence(judged: list[tuple[list[tuple[float, bool]], int]]) -> float:
-    """Returns the confidence with the best F1 over all images: a model is to be seen where it works best.
+    """Returns the confidence with the best F1 over all images, where a model works best.
 
     Args:
-        judged: By image, what `outcomes` returned.
+        judged: By image, what `matched` returned.
     """
     boxes = sorted((box for found, _ in judged for box in found), reverse=True)
     labels = sum(count for _, count in judged)
-    best, confidence, true = 0.0, 0.25, 0  # Ultralytics' own 0.25 where nothing is true
-    for place, (sure, right) in enumerate(boxes, start=1):
-        true += right
-        f1 = 2 * true / (place + labels)
+    best, chosen, true = 0.0, 0.25, 0  # Ultralytics' own 0.25 where no box is right
+    for count, (confidence, is_right) in enumerate(boxes, start=1):
+        true += is_right
+        f1 = 2 * true / (count + labels)
         if f1 > best:
-            best, confidence = f1, sure
-    return confidence
+            best, chosen = f1, confidence
+    return chosen
 
 
 def draw(image: str, shown: list[Object], path: Path) -> str:

@@ -1,28 +1,29 @@
-"""The tables of a report: the best point, all trials, what failed, settings and versions. Cells are plain text."""
+"""The tables of the page: the best point, all trials, rungs, failures, settings, versions. Cells are plain text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from yolotune.config.space import Space
-from yolotune.record.study import TrialRecord, Verdict
-from yolotune.report.charts import GLYPHS, label, number, verdict_of
-from yolotune.report.facts import Facts, value_of
-from yolotune.report.ladder import Rung
-from yolotune.report.outcome import duration
-from yolotune.report.story import changed_arguments, trial_tail
-from yolotune.search.provenance import known_from
-from yolotune.tracking.wandb import overfitting_level
+from yolotune.metrics import overfitting_level
+from yolotune.record.study import StudyRecord, TrialRecord
+from yolotune.record.verdict import Verdict
+from yolotune.report.formatting import NO_VALUE, duration, label, listed, number, value_text
+from yolotune.report.results import Results
+from yolotune.report.style import GLYPHS
+from yolotune.report.trials import reason_of, seconds_of, value_so_far, verdict_of
 
 #: Class names shown of a dataset with many.
 NAMES_SHOWN = 200
+#: Lines and characters shown of the end of a trial's error.txt.
+ERROR_LINES, ERROR_CHARACTERS = 14, 4000
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of trials; numbers are set to the right and sorted as numbers."""
+    """A column of the table of trials; one of numbers is set to the right."""
 
     title: str
     numeric: bool = True
@@ -30,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A trial's row: its cells, and the verdict that its mark shows."""
+    """A trial's row: its cells, and the verdict with its mark."""
 
     number: int
     verdict: str
@@ -39,52 +40,48 @@ class Row:
     best: bool
 
 
-def trial_table(facts: Facts, space: Space, gaps: Mapping[int, float]) -> tuple[list[Column], list[Row]]:
-    """Returns columns and rows of all trials, by number; the columns after `trial` and `verdict`.
-
-    Args:
-        facts: Of the study.
-        space: Names the columns of hyperparameters; a point may have others, which come after them.
-        gaps: Train F1 less val F1 by trial number.
-    """
-    names = list(dict.fromkeys([*space, *(name for trial in facts.study.trials for name in trial.point)]))
-    zero = facts.defaults.value if facts.defaults else None
-    columns = [Column(label(facts.study.metric)), Column("over trial 0"), Column("best epoch"), Column("epochs")]
-    columns += [Column("time"), Column("gap"), Column("overfitting", False)]
-    columns += [Column(name) for name in names] + [Column("why it ended", False)]
-    warm = any(known_from(trial.point, facts.study.settings) for trial in facts.study.trials)
-    columns += [Column("point of", False)] if warm else []
+def trial_table(results: Results) -> tuple[list[Column], list[Row]]:
+    """Returns the columns after `trial` and `verdict`, and a row for each trial, by number."""
+    record = results.record
+    names = list(dict.fromkeys([*results.settings.domains, *(name for trial in record.trials for name in trial.point)]))
+    is_warm = any(record.known_from(trial.point) for trial in record.trials)
+    columns = [Column(label(record.metric)), Column("over trial 0"), Column("best epoch"), Column("epochs")]
+    columns += [Column("time"), Column("gap"), Column("overfitting", False), *map(Column, names)]
+    columns += [Column("why it ended", False), *([Column("point of", False)] if is_warm else [])]
     rows = []
-    for trial in facts.study.trials:
-        value = value_of(trial, facts.study)
-        gap = gaps.get(trial.number)
-        seconds = sum(row.get("seconds") or 0.0 for row in trial.epochs)
-        cells = [
-            number(value),
-            "–" if value is None or zero is None else f"{value - zero:+.4f}",
-            str(trial.best_epoch or "–"),
-            str(len(trial.epochs)),
-            f"{seconds:.0f} s",
-            "–" if gap is None else f"{gap:+.3f}",
-            "–" if gap is None else overfitting_level(gap),
-            *(shown(trial.effective.get(name, trial.point.get(name))) for name in names),
-            _reason(trial),
-            *([str(known_from(trial.point, facts.study.settings) or "–")] if warm else []),
-        ]
-        word = verdict_of(trial)
-        rows.append(Row(trial.number, word, GLYPHS[word], cells, trial is facts.best))
+    for trial in record.trials:
+        values = [value_text(trial.effective.get(name, trial.point.get(name))) for name in names]
+        origin = [str(record.known_from(trial.point) or NO_VALUE)] if is_warm else []
+        cells = [*_numbers(results, trial), *values, _reason(trial), *origin]
+        verdict = verdict_of(trial)
+        rows.append(Row(trial.number, verdict, GLYPHS[verdict], cells, trial is results.best))
     return columns, rows
 
 
+def _numbers(results: Results, trial: TrialRecord) -> list[str]:
+    """Returns the cells of a trial from its value to its overfitting."""
+    value, gap = value_so_far(trial, results.record), results.gaps.get(trial.number)
+    zero = results.defaults.value if results.defaults else None
+    return [
+        number(value),
+        NO_VALUE if value is None or zero is None else f"{value - zero:+.4f}",
+        str(trial.best_epoch or NO_VALUE),
+        str(len(trial.epochs)),
+        f"{seconds_of(trial):.0f} s",
+        NO_VALUE if gap is None else f"{gap:+.3f}",
+        NO_VALUE if gap is None else overfitting_level(gap),
+    ]
+
+
 def _reason(trial: TrialRecord) -> str:
-    changed = changed_arguments(trial)
-    reason = trial.ending.reason if trial.ending else "no verdict yet"
-    return f"{reason}; {changed}" if changed else reason
+    """Returns why a trial ended, and which arguments became others, such as a batch halved by a lack of memory."""
+    changed = [f"{name} {trial.point.get(name, '?')} became {value}" for name, value in trial.effective.items()]
+    return f"{reason_of(trial)}; {listed(changed)}" if changed else reason_of(trial)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A hyperparameter of the best point beside that of trial 0."""
+    """A hyperparameter of the best point beside that of trial 0, and its distribution."""
 
     name: str
     best: str
@@ -92,14 +89,14 @@ class Pair:
     domain: str
 
 
-def best_point(facts: Facts, space: Space) -> list[Pair]:
+def best_point(results: Results) -> list[Pair]:
     """Returns the best point, hyperparameter by hyperparameter, beside the defaults."""
-    best, zero = facts.best, facts.defaults
+    best, space = results.best, results.settings.domains
     if best is None:
         return []
-    defaults = zero.point if zero else {}
+    defaults = results.defaults.point if results.defaults else {}
     return [
-        Pair(name, shown(value), shown(defaults.get(name)), str(space[name]) if name in space else "")
+        Pair(name, value_text(value), value_text(defaults.get(name)), str(space[name]) if name in space else "")
         for name, value in best.point.items()
     ]
 
@@ -116,20 +113,20 @@ class RungRow:
     worst_kept: str
 
 
-def rung_table(rungs: list[Rung]) -> list[RungRow]:
-    """Returns how many met at each rung, how many were cut, and the range of values that went on."""
+def rung_table(results: Results) -> list[RungRow]:
+    """Returns how many trials met at each rung, how many were cut, and the best and worst value that went on."""
     rows = []
-    for rung in rungs:
-        kept = [value for name, value in rung.scores.items() if name not in rung.cut]
+    for rung in results.rungs:
+        kept = [value for trial, value in rung.scores.items() if trial not in rung.cut]
         values = list(rung.scores.values())
-        worst = number(kept[-1]) if kept else "–"
+        worst = number(kept[-1]) if kept else NO_VALUE
         rows.append(RungRow(rung.bracket + 1, rung.epoch, len(values), len(rung.cut), number(values[0]), worst))
     return rows
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial that broke, was interrupted, or trained with other arguments than asked."""
+    """A trial that failed, was interrupted, or trained with other arguments than its point says."""
 
     number: int
     verdict: str
@@ -139,71 +136,67 @@ class Failure:
     trace: str
 
 
-def failures(facts: Facts) -> list[Failure]:
-    """Returns what failed, and what became something else than asked, by number of trial."""
+def failures(results: Results) -> list[Failure]:
+    """Returns the trials that failed, were interrupted, or trained with other arguments, by number."""
     found = []
-    broken = {trial.number for trial in facts.failed}
-    for trial in facts.study.trials:
-        if trial.number not in broken and trial.verdict is not Verdict.INTERRUPTED and not trial.effective:
-            continue
-        word = verdict_of(trial)
-        trace = trial_tail(trial.folder / "error.txt") if trial.number in broken else ""
-        found.append(Failure(trial.number, word, GLYPHS[word], _reason(trial), len(trial.epochs), trace))
+    failed = {trial.number for trial in results.failed}
+    for trial in results.record.trials:
+        if trial.number in failed or trial.verdict is Verdict.INTERRUPTED or trial.effective:
+            verdict = verdict_of(trial)
+            trace = _end_of(trial.folder / "error.txt") if trial.number in failed else ""
+            found.append(Failure(trial.number, verdict, GLYPHS[verdict], _reason(trial), len(trial.epochs), trace))
     return found
 
 
-def settings_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the settings as they stand in study.yaml, nested ones with dots."""
+def _end_of(path: Path) -> str:
+    """Returns the last lines of a file; empty if it is not there."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.rstrip().splitlines()[-ERROR_LINES:])[-ERROR_CHARACTERS:]
+
+
+def settings_rows(record: StudyRecord) -> list[tuple[str, str]]:
+    """Returns the settings, nested ones with dots, and what study.yaml has beside them."""
     rows: list[tuple[str, str]] = []
-    for key, value in settings.items():
+    for key, value in record.settings.model_dump().items():
         if isinstance(value, Mapping) and value:
-            rows += [(f"{key}.{inner}", shown(item)) for inner, item in value.items()]
+            rows += [(f"{key}.{inner}", value_text(item)) for inner, item in value.items()]
         else:
-            rows.append((key, shown(value)))
-    return rows
+            rows.append((key, value_text(value)))
+    return [*rows, ("uid", record.uid)]
 
 
-def environment_rows(facts: Facts) -> list[tuple[str, str]]:
-    """Returns versions, machine, code and dataset; nothing where environment.json is not there."""
-    told = facts.environment
-    data = told.get("dataset") or {}
-    versions = told.get("versions") or {}
-    names = [str(name) for name in (data.get("names") or {}).values()]
-    classes = ", ".join(names[:NAMES_SHOWN])
-    if len(names) > NAMES_SHOWN:
-        classes += f" and {len(names) - NAMES_SHOWN} more"
+def environment_rows(results: Results) -> list[tuple[str, str]]:
+    """Returns versions, machine, code and dataset; empty where environment.json is missing."""
+    read = results.environment
+    data = read.get("dataset") or {}
+    versions = read.get("versions") or {}
     rows = [
-        ("started", told.get("started")),
+        ("started", read.get("started")),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)),
-        ("python", told.get("python")),
-        ("machine", told.get("machine")),
-        ("GPUs", ", ".join(map(str, told.get("gpus") or [])) or "none"),
-        ("code", told.get("git") or "no repository"),
+        ("python", read.get("python")),
+        ("machine", read.get("machine")),
+        ("GPUs", ", ".join(map(str, read.get("gpus") or [])) or "none"),
+        ("code", read.get("git") or "no repository"),
         ("dataset", data.get("yaml")),
         ("fingerprint", data.get("fingerprint")),
         ("images", _counts(data.get("images"))),
         ("labelled objects", _counts(data.get("instances"))),
-        ("classes", f"{len(names)}: {classes}" if names else None),
-        ("training time", duration(facts.seconds) if facts.seconds else None),
+        ("classes", _classes(data.get("names") or {})),
+        ("training time", duration(results.seconds) if results.seconds else None),
     ]
-    rows += [("note", note) for note in told.get("notes") or []]
-    return [(name, str(value)) for name, value in rows if value] if told else []
+    rows += [("note", note) for note in read.get("notes") or []]
+    return [(name, str(value)) for name, value in rows if value] if read else []
 
 
 def _counts(counts: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in (counts or {}).items())
 
 
-def shown(value: Any) -> str:
-    """Returns a setting or hyperparameter as text."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(shown(item) for item in value) or "none"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) or "none"
-    return str(value)
+def _classes(names: Mapping[str, Any]) -> str:
+    """Returns how many classes there are and their names, of many only the first."""
+    shown = ", ".join(str(name) for name in list(names.values())[:NAMES_SHOWN])
+    more = len(names) - NAMES_SHOWN
+    return f"{len(names)}: {shown}{f' and {more} more' if more > 0 else ''}" if names else ""

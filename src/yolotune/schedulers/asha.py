@@ -1,31 +1,37 @@
-"""ASHA's rules without Ray: rungs as plain arithmetic, rebuilt at any time from recorded epochs.
+"""Asynchronous successive halving (ASHA): a trial is stopped where it is worse than most that were there before it.
 
-`schedule.Asha` carries them into Ray Tune; the report rebuilds them to show who met whom.
+Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; Ray's `ASHAScheduler`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from yolotune.config.scheduling import AshaSettings, RungSettings
+from yolotune.config.settings import Settings
 from yolotune.metrics import is_finite
-from yolotune.schedulers import ranking as signals
+from yolotune.record.study import TrialRecord
+from yolotune.record.verdict import Verdict
+from yolotune.schedulers import ranking
+from yolotune.schedulers.base import CONTINUE, Decision, Report, stop
 from yolotune.schedulers.ranking import Standing
-
-if TYPE_CHECKING:
-    from yolotune.config.settings import Settings
-    from yolotune.config.space import Point
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A rung's decision against a trial: the score it had, the score it needed, and among how many.
+    """A rung's decision against a trial.
 
-    `value` is its objective, and the score too unless the rung compared `signals`.
+    Attributes:
+        milestone: Epoch of the rung.
+        score: What the trial had.
+        cutoff: What it needed.
+        peers: How many it was compared with.
+        value: Its objective, higher is better; the score too, unless the rung compared signals.
+        by_signals: Whether it did.
     """
 
     milestone: int
@@ -38,15 +44,15 @@ class Cut:
 
 @dataclass
 class Rungs:
-    """One bracket of asynchronous successive halving: Ray's rule (`async_hyperband._Bracket`), on trial numbers.
+    """One bracket of ASHA: Ray's rule (`async_hyperband._Bracket`), on trial numbers.
 
     A trial is stopped at the first report at or beyond a milestone if its score is below the percentile
-    `1 - 1/reduction_factor` of those recorded there before it. Being plain data, rungs can be rebuilt from the record.
+    `1 - 1/reduction_factor` of those recorded there before it.
 
     Attributes:
         milestones: Epochs, descending.
-        reduction_factor: The best 1/factor go on.
-        recorded: How trials stood, by milestone and trial number; higher is better.
+        reduction_factor: The best 1/factor continue.
+        recorded: How trials stood, by milestone and trial number.
     """
 
     milestones: tuple[int, ...]
@@ -63,7 +69,7 @@ class Rungs:
 
     def scores(self, milestone: int) -> dict[int, float]:
         """Returns the scores of all who stood at a rung, by trial number; higher is better."""
-        return signals.scores(self.recorded[milestone])
+        return ranking.scores(self.recorded[milestone])
 
     def judge(self, number: int, epoch: int, standing: Standing) -> Cut | None:
         """Records a trial at the highest milestone it newly reaches, and says whether it is cut there."""
@@ -79,76 +85,92 @@ class Rungs:
             cutoff = float(np.percentile(list(peers.values()), 100 * (1 - 1 / self.reduction_factor)))
             if score >= cutoff:
                 return None
-            return Cut(milestone, score, cutoff, len(peers), standing[0], signals.all_have(at_rung))
+            return Cut(milestone, score, cutoff, len(peers), standing[0], ranking.all_have_signals(at_rung))
         return None
 
 
 def bracket_odds(sizes: Sequence[int]) -> list[float]:
-    """Returns the share of trials that each bracket gets, from its number of rungs."""
+    """Returns the share of trials that each bracket gets, from its number of rungs: Ray's, more rungs, likelier."""
     weights = np.exp(np.array(sizes, dtype=float) - max(sizes))
     return [float(odds) for odds in weights / weights.sum()]
 
 
-class Halving:
-    """Asynchronous successive halving over all brackets of a study, whose memory can be rebuilt from the record.
+def reduction_factor(numbers: RungSettings) -> float:
+    """Returns the factor of settings that were resolved.
 
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; Ray's `ASHAScheduler`.
+    Raises:
+        ValueError: They were not.
+    """
+    if numbers.reduction_factor is None:
+        raise ValueError("scheduler.reduction_factor is None: call yolotune.schedulers.resolve first")
+    return numbers.reduction_factor
+
+
+class Asha:
+    """The scheduler: all brackets of a study.
+
     It differs from Ray's in three ways: reports that are no numbers or come twice are passed over, a trial is ranked by
     its best epoch so far (`rank: best`), or by that and its training losses (`rank: signals`; all who stood at the rung
     are then ranked anew with each that comes), and brackets are drawn from the study's seed.
+
+    Attributes:
+        brackets: Their rungs.
     """
 
-    def __init__(self, study: Settings) -> None:
-        if study.asha is None:
-            raise ValueError("study.asha is None: there are no rungs")
-        self._metric: str = study.metric
-        self._sign = 1.0 if study.direction == "max" else -1.0
-        self._rank = study.asha.rank
-        self._seed = study.seed
+    def __init__(self, settings: Settings) -> None:
+        numbers = settings.scheduler
+        if not isinstance(numbers, AshaSettings):
+            raise ValueError(f"scheduler is {numbers.name}, not asha")
+        self._metric: str = settings.metric
+        self._sign = 1.0 if settings.direction == "max" else -1.0
+        self._rank = numbers.rank
+        self._seed = settings.seed
         self._best: dict[int, float] = {}
         self._epoch: dict[int, int] = {}
-        self.brackets = [
-            Rungs.of(study.grace_period, study.max_t, study.asha.reduction_factor, bracket)
-            for bracket in range(study.asha.brackets)
-        ]
+        grace, factor = numbers.grace_epochs(settings.epochs), reduction_factor(numbers)
+        # one epoch beyond the last, so that a full trial ends by itself
+        self.brackets = [Rungs.of(grace, settings.epochs + 1, factor, place) for place in range(numbers.brackets)]
 
     def bracket_of(self, number: int) -> Rungs:
-        """Returns the bracket of a trial, the same after every restart; Ray's odds: more rungs, likelier."""
+        """Returns the bracket of a trial, the same after every restart."""
+        if len(self.brackets) == 1:
+            return self.brackets[0]
         odds = bracket_odds([len(bracket.milestones) for bracket in self.brackets])
         chosen = np.random.default_rng((self._seed, number)).choice(len(self.brackets), p=odds)
         return self.brackets[int(chosen)]
 
-    def judge(self, number: int, epoch: int, value: Any, early: Standing = ()) -> Cut | None:
-        """Takes one epoch report into account; the decision against the trial, if there is one.
+    def judge(self, report: Report) -> Decision:
+        """Records a trial at the rung it reaches, and stops it if it is cut there."""
+        cut = self._cut(report)
+        return CONTINUE if cut is None else stop(Verdict.PRUNED, self._reason(cut))
 
-        Args:
-            number: Of the trial.
-            epoch: From 1.
-            value: The objective.
-            early: The report's other signals, `signals.losses`; they count with `rank: signals`.
-        """
-        if epoch <= self._epoch.get(number, 0):
+    def end(self, number: int, verdict: Verdict) -> None:
+        """A trial's reports count at the rungs it reached, however it ended."""
+
+    def rebuild(self, trials: Sequence[TrialRecord]) -> None:
+        """Fills the rungs from recorded reports, trial by trial."""
+        for trial in trials:
+            for row in trial.epochs:
+                self._cut(Report(trial.number, trial.point, int(row["epoch"]), row))
+
+    def _cut(self, report: Report) -> Cut | None:
+        number, value = report.number, report.row.get(self._metric)
+        if report.epoch <= self._epoch.get(number, 0):
             return None  # as the record does: judged twice, a report would fill a lower rung that it had skipped
-        self._epoch[number] = epoch
+        self._epoch[number] = report.epoch
         if not is_finite(value):
             return None
         score = self._sign * float(value)
         if self._rank != "current":
             score = self._best[number] = max(score, self._best.get(number, -math.inf))
-        standing = (score, *early) if self._rank == "signals" else (score,)
-        return self.bracket_of(number).judge(number, epoch, standing)
+        early = ranking.losses(report.row, report.point) if self._rank == "signals" else ()
+        return self.bracket_of(number).judge(number, report.epoch, (score, *early))
 
-    def reason(self, cut: Cut) -> str:
+    def _reason(self, cut: Cut) -> str:
         """Returns in words why a trial is cut."""
-        what = f"rung at epoch {cut.milestone}: {self._metric} {abs(cut.value):.4f}"
+        what = f"rung at epoch {cut.milestone}: {self._metric} {self._sign * cut.value:.4f}"
         if cut.by_signals:
             what += f" and the training losses ranked it {cut.score:.2f} (0 worst, 1 best),"
             return f"{what} below the cut-off {cut.cutoff:.2f} of {cut.peers} trials"
         side = "below" if self._sign > 0 else "above"
-        return f"{what} was {side} the cut-off {abs(cut.cutoff):.4f} of {cut.peers} trials"
-
-    def rebuild(self, trials: Iterable[tuple[int, Point, Sequence[Mapping[str, Any]]]]) -> None:
-        """Fills the rungs from points and recorded epoch reports, trial by trial in the order they ran."""
-        for number, point, rows in trials:
-            for row in rows:
-                self.judge(number, int(row["epoch"]), row.get(self._metric), signals.losses(row, point))
+        return f"{what} was {side} the cut-off {self._sign * cut.cutoff:.4f} of {cut.peers} trials"

@@ -1,64 +1,38 @@
-"""What a study will cost, before it starts: rungs, expected epochs, and how many trials an epochs budget carries.
+"""What a study will cost, before it starts: rungs, expected epochs, and how many trials a budget in epochs carries.
 
 Plain arithmetic on settings. It knows the rungs and nothing else: trials that fail, and those that the plateau rule
-ends, cost less than is said here.
+ends, cost less than is said here; a scheduler that is neither ASHA nor halving is taken to stop none.
 
 Halving in batches costs what it costs. ASHA is played with made trials, each as good at every rung as at the others:
 that is nearly so in recorded trainings, where studies of random points come out at 1.00 to 1.04 of it
-(benchmarks/RESULTS.md, "Forecast and outcome"). A searcher that learns proposes better points than those recorded
-before, and more of them pass: `LEARNING`.
+(benchmarks/RESULTS.md, "Forecast and outcome"). A sampler that learns proposes better points than those before, and
+more of them pass: `LEARNING`.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from yolotune.schedulers.asha import Rungs, bracket_odds
+from yolotune.config.scheduling import AshaSettings, HalvingSettings
+from yolotune.config.settings import Settings
+from yolotune.schedulers.asha import Rungs, bracket_odds, reduction_factor
 
-#: How much better points get that a searcher proposes: the best of 1 + `LEARNING` random ones. Fitted to TPE over
-#: foretold trainings (benchmarks/RESULTS.md, "Forecast and outcome").
+#: How much better points get that a sampler proposes: the best of 1 + `LEARNING` random ones. Fitted to TPE over
+#: recorded trainings (benchmarks/RESULTS.md, "Forecast and outcome").
 LEARNING = 1.5
-#: The searcher learns nothing from so many trials: Optuna's default, see `samplers.STARTUP_TRIALS`.
+#: The sampler learns nothing from so many trials: Optuna's default, see `search.samplers.STARTUP_TRIALS`.
 STARTUP = 10
+#: Samplers that do not learn.
+BLIND = ("random", "grid")
 #: Studies that are played, and trials of each; later trials cost what the last ones cost.
 STUDIES, PLAYED = 100, 200
 #: More trials than any study will have.
 MOST_TRIALS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings that decide what a study costs.
-
-    Attributes:
-        epochs: Of a trial that nothing stops.
-        grace: Epochs before the first rung; None where no rung cuts.
-        factor: At each rung the best 1/factor go on.
-        brackets: Of ASHA.
-        batch: Trials that halving compares with each other; None for ASHA.
-        learns: Whether the searcher learns from the trials.
-    """
-
-    epochs: int
-    grace: int | None = None
-    factor: float = 2.0
-    brackets: int = 1
-    batch: int | None = None
-    learns: bool = False
-
-    def rungs(self, bracket: int = 0) -> tuple[int, ...]:
-        """Returns the epochs at which a bracket cuts, ascending: none at the last epoch, where a trial ends anyway."""
-        if self.grace is None:
-            return ()
-        end = self.epochs + (self.batch is None)  # as `schedule.Asha` and `halving.SuccessiveHalving` have it
-        milestones = Rungs.of(self.grace, end, self.factor, bracket).milestones
-        return tuple(sorted({epoch for epoch in milestones if epoch < self.epochs}))
 
 
 @dataclass(frozen=True)
@@ -92,20 +66,90 @@ class Forecast:
         return self.trials * self.epochs
 
 
-def forecast(rules: Rules, trials: int) -> Forecast:
-    """Returns what so many trials are expected to cost.
+@dataclass(frozen=True)
+class Rules:
+    """The settings that decide what a study costs.
+
+    Attributes:
+        epochs: Of a trial that nothing stops.
+        grace: Epochs before the first rung; None where no rung cuts.
+        factor: At each rung the best 1/factor continue.
+        brackets: Of ASHA.
+        batch: Trials that halving compares with each other; None for ASHA.
+        learns: Whether the sampler learns from the trials.
+    """
+
+    epochs: int
+    grace: int | None = None
+    factor: float = 2.0
+    brackets: int = 1
+    batch: int | None = None
+    learns: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """Returns those of a study whose scheduler's numbers were resolved."""
+        epochs, numbers, learns = settings.epochs, settings.scheduler, settings.search not in BLIND
+        if isinstance(numbers, HalvingSettings):
+            grace, factor = numbers.grace_epochs(epochs), reduction_factor(numbers)
+            return cls(epochs, grace, factor, batch=numbers.batch, learns=learns)
+        if isinstance(numbers, AshaSettings):
+            grace, factor = numbers.grace_epochs(epochs), reduction_factor(numbers)
+            return cls(epochs, grace, factor, numbers.brackets, learns=learns)
+        return cls(epochs, learns=learns)
+
+    def rungs(self, bracket: int = 0) -> tuple[int, ...]:
+        """Returns the epochs at which a bracket cuts, ascending: none at the last epoch, where a trial ends anyway."""
+        if self.grace is None:
+            return ()
+        end = self.epochs + (self.batch is None)  # as `Asha` and `SuccessiveHalving` have it
+        milestones = Rungs.of(self.grace, end, self.factor, bracket).milestones
+        return tuple(sorted({epoch for epoch in milestones if epoch < self.epochs}))
+
+    def forecast(self, trials: int) -> Forecast:
+        """Returns what so many trials are expected to cost."""
+        return _asha(self, trials) if self.batch is None else _halving(self, trials, self.batch)
+
+    def trials_for(self, budget: int) -> int:
+        """Returns the largest number of trials that are expected to cost no more epochs than that, at least 1."""
+        low, high = 1, 2
+        while high < MOST_TRIALS and self.forecast(high).expected <= budget:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.forecast(middle).expected <= budget else (low, middle)
+        return low
+
+
+def forecast(settings: Settings, trials: int | None = None) -> Forecast:
+    """Returns what a study is expected to cost.
 
     Args:
-        rules: The settings.
-        trials: 0 or more.
+        settings: Resolved, see `planning.resolve`.
+        trials: 0 or more; the number the study is told if not given.
     """
-    if rules.batch is not None:
-        return _halved(rules, trials, rules.batch)
+    return Rules.of(settings).forecast(settings.trials if trials is None else trials)
+
+
+def trials_for(settings: Settings, budget: int) -> int:
+    """Returns the largest number of trials of a study that are expected to fit into a budget, at least 1.
+
+    Args:
+        settings: The numbers of the scheduler resolved.
+        budget: Epochs.
+    """
+    return Rules.of(settings).trials_for(budget)
+
+
+def _asha(rules: Rules, trials: int) -> Forecast:
+    """Returns what trials are expected to cost under ASHA, or without rungs."""
     ladders = [rules.rungs(bracket) for bracket in range(rules.brackets)]
     shares = [trials * odds for odds in bracket_odds([len(rungs) for rungs in ladders])]
     expected, least, cut_first = 0.0, 0.0, 0.0
     for rungs, share in zip(ladders, shares, strict=True):
-        costs, cuts = played(rungs, rules.epochs, rules.factor, rules.learns)
+        levels = _levels(len(rungs), rules.factor, rules.learns)
+        costs = np.array([*rungs, rules.epochs])[levels].mean(axis=0)
+        cuts = (levels == 0).mean(axis=0) if rungs else np.zeros(PLAYED)
         expected += _until(costs, share)
         cut_first += _until(cuts, share)
         first = rungs[0] if rungs else rules.epochs
@@ -115,32 +159,31 @@ def forecast(rules: Rules, trials: int) -> Forecast:
 
 
 @cache
-def played(rungs: tuple[int, ...], epochs: int, factor: float, learns: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Plays studies of ASHA by the rule of `rungs.Rungs.judge`, faster.
+def _levels(rungs: int, factor: float, learns: bool) -> np.ndarray:
+    """Plays studies of ASHA by the rule of `asha.Rungs.judge`, faster.
 
     Args:
-        rungs: Epochs at which it cuts, ascending.
-        epochs: Of a trial that nothing stops.
-        factor: At each rung the best 1/factor go on.
-        learns: Whether the searcher learns.
+        rungs: How many there are.
+        factor: At each rung the best 1/factor continue.
+        learns: Whether the sampler learns.
 
     Returns:
-        The mean epochs of each trial, and how likely it is cut at its first rung: two arrays by number.
+        The place of the rung at which each trial is cut, `rungs` for one that passes all: (studies, trials) int.
     """
     goodness = np.random.default_rng(0).random((STUDIES, PLAYED))
     if learns:
         goodness[:, STARTUP:] **= 1 / (1 + LEARNING)
-    costs, cuts = np.full((2, STUDIES, PLAYED), (np.array([epochs, 0]))[:, None, None], dtype=float)
+    levels = np.full((STUDIES, PLAYED), rungs)
     for study, trials in enumerate(goodness.tolist()):
-        recorded: list[list[float]] = [[] for _ in rungs]
+        recorded: list[list[float]] = [[] for _ in range(rungs)]
         for number, score in enumerate(trials):
-            for place, (rung, there) in enumerate(zip(rungs, recorded, strict=True)):
+            for place, there in enumerate(recorded):
                 passes = not there or score >= _percentile(there, 1 - 1 / factor)
                 insort(there, score)
                 if not passes:
-                    costs[study, number], cuts[study, number] = rung, place == 0
+                    levels[study, number] = place
                     break
-    return costs.mean(axis=0), cuts.mean(axis=0)
+    return levels
 
 
 def _percentile(ascending: list[float], share: float) -> float:
@@ -158,7 +201,7 @@ def _until(means: np.ndarray, count: float) -> float:
     return float(means[:whole].sum()) + later * (count - whole)
 
 
-def _halved(rules: Rules, trials: int, batch: int) -> Forecast:
+def _halving(rules: Rules, trials: int, batch: int) -> Forecast:
     """Returns what trials cost that are halved in batches: known beforehand, as long as none of them fails."""
     rungs = rules.rungs()
     expected = cut_first = 0
@@ -172,19 +215,3 @@ def _halved(rules: Rules, trials: int, batch: int) -> Forecast:
             there, before = kept, rung
         expected += count * there * (rules.epochs - before)
     return Forecast(trials, rules.epochs, rungs, expected, expected, cut_first)
-
-
-def trials_for(budget: int, cost: Callable[[int], float]) -> int:
-    """Returns the largest number of trials that are expected to cost no more than a budget, at least 1.
-
-    Args:
-        budget: Epochs.
-        cost: The epochs expected of a number of trials; it grows with it.
-    """
-    low, high = 1, 2
-    while high < MOST_TRIALS and cost(high) <= budget:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if cost(middle) <= budget else (low, middle)
-    return low

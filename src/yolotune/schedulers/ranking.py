@@ -1,4 +1,4 @@
-"""What foretells early how a training will end, and the order it gives trials that stand at the same rung; pure.
+"""How trials that stand at the same rung are ranked: by the objective, or by it and the training losses.
 
 The training losses of a trial, each divided by its own gain, tell its fate earlier than a validation score that starts
 near zero, or that starts high because the weights are good already. Idea: Ru et al., "Speedy Performance Estimation for
@@ -24,7 +24,7 @@ Standing = tuple[float, ...]
 
 
 def losses(row: Mapping[str, Any], point: Mapping[str, Any]) -> Standing:
-    """Returns the training losses of an epoch as signals, each divided by its gain and turned round.
+    """Returns the training losses of an epoch as signals, each divided by its gain and negated.
 
     Args:
         row: The epoch report.
@@ -39,18 +39,18 @@ def losses(row: Mapping[str, Any], point: Mapping[str, Any]) -> Standing:
     return tuple(-float(row[loss]) / gain if is_finite(row[loss]) else -math.inf for loss, gain in gains.items())
 
 
-def all_have(standings: Mapping[int, Standing]) -> bool:
-    """Returns whether all trials of a rung have signals to be compared by, beside their objective."""
+def all_have_signals(standings: Mapping[int, Standing]) -> bool:
+    """Whether all trials of a rung have signals to be ranked by, beside their objective."""
     return min(map(len, standings.values()), default=0) > 1
 
 
 def scores(standings: Mapping[int, Standing]) -> dict[int, float]:
-    """Returns a score for each trial of a rung, higher is better.
+    """Returns a score for each trial of a rung, by number; higher is better.
 
     With signals: the mean over all of them of the share of the other trials that the trial is ahead of, 0..1; equals
     share. Where some trial has nothing but its objective, the objective itself, for all.
     """
-    if not all_have(standings):
+    if not all_have_signals(standings):
         return {number: standing[0] for number, standing in standings.items()}
     table = np.array(list(standings.values()))  # (trials, signals)
     shares = np.zeros(len(table))

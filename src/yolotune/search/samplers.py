@@ -1,85 +1,93 @@
-"""Which of Optuna's samplers proposes a point, and what stopped trials tell it.
+"""Samplers by name: what `search` takes, and how another one is added.
 
-`TPESampler` has a place for pruned trials: behind those that ended, ordered by how far they came (Optuna's docs).
-`GPSampler` ignores them, and so would never hear of most trials of a study. It is told what a stopped trial would have
-come to: the best value it had, carried on by what trials that trained to the end still won from that epoch on, and
-never better than the best of those.
+A factory gets a seed and returns an Optuna sampler. One is made for each trial, seeded by the study and the number of
+the trial, so that a resumed study suggests what an uninterrupted one would have:
+
+    register_sampler("cmaes", lambda seed: optuna.samplers.CmaEsSampler(seed=seed))
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.samplers import BaseSampler, BruteForceSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 
-from yolotune.config.settings import Settings
+from yolotune.errors import did_you_mean, fail
+from yolotune.search.pruned_trials import WithPrunedTrials
 
 #: Trials before a sampler starts to model, initial points among them (Optuna's default).
 STARTUP_TRIALS = 10
 
+SamplerFactory = Callable[[int], BaseSampler]
+_FACTORIES: dict[str, SamplerFactory] = {}
 
-def make_sampler(study: Settings, number: int, attempt: int = 0) -> BaseSampler:
-    """Returns the sampler for one trial.
 
-    It is seeded by the study's seed and the trial's number, not by how often it was asked, so that a resumed study
-    suggests what an uninterrupted one would have.
+def register_sampler(name: str, factory: SamplerFactory) -> None:
+    """Makes a sampler known under a name that `search` then takes; a name that is known already is replaced.
 
     Args:
-        study: The study.
-        number: The trial that a point is wanted for.
-        attempt: How many points were refused for it already.
+        name: Of the sampler.
+        factory: Makes it from a seed.
     """
-    entropy = (study.seed, number, attempt) if attempt else (study.seed, number)
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-    if study.search == "gp":
-        return GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
-    if study.search in ("auto", "tpe", "tpe-multivariate"):  # what auto is where nobody has decided (`warmstart.py`)
-        several = study.search == "tpe-multivariate"
-        return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=several)
+    _FACTORIES[name] = factory
+
+
+def sampler_names() -> list[str]:
+    """Returns the names that `search` takes."""
+    return list(_FACTORIES)
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """Returns a sampler by its name.
+
+    Args:
+        name: One of `sampler_names`.
+        seed: Of its random numbers.
+
+    Raises:
+        UserError: No sampler is registered under the name.
+    """
+    if name not in _FACTORIES:
+        what = f"no sampler is called {name!r}.{did_you_mean(name, _FACTORIES)}"
+        raise fail("search", what, f"use one of {', '.join(_FACTORIES)}, or register it first.")
+    return _FACTORIES[name](seed)
+
+
+def checked_sampler(given: object) -> BaseSampler:
+    """Returns a sampler that was given as an object.
+
+    Raises:
+        UserError: It is no sampler, or one that works in Optuna's own loop only.
+    """
+    if isinstance(given, (GridSampler, BruteForceSampler)):  # they end the loop with `Study.stop`, and there is none
+        what = f"{type(given).__name__} works in Optuna's own `optimize` only."
+        raise fail("sampler", what, "use search='grid' and grid_search([...]) in the space.")
+    if not isinstance(given, BaseSampler):
+        raise fail("sampler", f"got {given!r}, expected an Optuna sampler.", "give an object such as TPESampler().")
+    return given
+
+
+def _tpe(seed: int) -> BaseSampler:
+    """Optuna puts pruned trials behind those that ended, ordered by how far they came."""
+    return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=False)  # Optuna 5's default is True
+
+
+def _multivariate_tpe(seed: int) -> BaseSampler:
+    return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True)
+
+
+def _gaussian_process(seed: int) -> BaseSampler:
+    gp = GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
+    return WithPrunedTrials(gp)
+
+
+def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def propose(study: optuna.Study, space: Mapping[str, BaseDistribution], sampler: BaseSampler) -> dict[str, Any]:
-    """Returns the point that a sampler proposes that knows of stopped trials what they would have come to."""
-    known = study.get_trials(deepcopy=False)
-    told = optuna.create_study(direction=study.direction, sampler=sampler)
-    told.add_trials([*foretold(known, study.direction), *(one for one in known if one.state is TrialState.RUNNING)])
-    return told.ask(dict(space)).params
-
-
-def foretold(trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
-    """Returns completed trials and, as completed ones, pruned trials with what they would have come to.
-
-    Args:
-        trials: Of a study, with their values by epoch.
-        direction: What is better.
-    """
-    sign = 1.0 if direction is StudyDirection.MAXIMIZE else -1.0
-    full = [one for one in trials if one.state is TrialState.COMPLETE]
-    most = max((sign * one.values[0] for one in full), default=math.inf)
-    told = []
-    for one in trials:
-        if one.state is TrialState.PRUNED and one.intermediate_values:
-            came = _best_until(one, math.inf, sign) * _growth(full, max(one.intermediate_values), sign)
-            value = sign * min(sign * came, most)
-            told.append(create_trial(value=value, params=one.params, distributions=one.distributions))
-    return [*full, *told]
-
-
-def _growth(full: Sequence[FrozenTrial], epoch: int, sign: float) -> float:
-    """Returns by what the best value of a trial that trains to the end is multiplied after an epoch; 1 if unknown."""
-    came = [(_best_until(one, epoch, sign), one.values[0]) for one in full if min(one.intermediate_values) <= epoch]
-    return float(statistics.median([last / then for then, last in came if then] or [1.0]))
-
-
-def _best_until(trial: FrozenTrial, epoch: float, sign: float) -> float:
-    """Returns the best value of a trial's epochs up to one."""
-    return float(sign * max(sign * value for at, value in trial.intermediate_values.items() if at <= epoch))
+register_sampler("auto", _tpe)  # where `choose_sampler` has not decided
+register_sampler("tpe", _tpe)
+register_sampler("tpe-multivariate", _multivariate_tpe)
+register_sampler("gp", _gaussian_process)
+register_sampler("random", _random)
+register_sampler("grid", _random)  # never draws: the optimizer lists all points of the grid

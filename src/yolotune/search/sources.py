@@ -13,13 +13,13 @@ from yolotune.record.provenance import Provenance
 
 @dataclass(frozen=True)
 class Source:
-    """A point of before.
+    """A point of an earlier study.
 
     Attributes:
-        where: Whose it is, for notes.
+        where: The trial and study it comes from, for notes.
         point: What was searched there.
-        trained: All arguments it was trained with, as far as the study told them.
-        provenance: The same for the record.
+        trained: All arguments it was trained with, as far as they are known.
+        provenance: Where it comes from, for the record.
     """
 
     where: str
@@ -29,12 +29,12 @@ class Source:
 
 
 def fit(source: Source, settings: Settings, default: Point) -> tuple[Point, list[str]]:
-    """Returns a point of before as a point of this study's space, and in words what had to change.
+    """Returns a point of an earlier study as one of this study's space, and in words what had to change.
 
     Args:
-        source: The point of before.
+        source: The point of the earlier study.
         settings: Of this study.
-        default: Its default point; gives what the other study had no value for, or none that fits.
+        default: Its default point; gives the values that the other study did not have, or that do not fit.
     """
     point: Point = {}
     misfits: list[str] = []
@@ -59,7 +59,7 @@ def fit(source: Source, settings: Settings, default: Point) -> tuple[Point, list
 
 
 def _moved(was: Any, domain: Domain, default: Value) -> tuple[Value, str]:
-    """Returns the value of a distribution that stands for one outside it, and why this one."""
+    """Returns the value that takes the place of one outside a distribution, and the reason in words."""
     if is_number(was) and isinstance(domain, Uniform):
         return domain.nearest(was), "space ends there"
     if is_number(was) and any(is_number(end) for end in domain.ends()):

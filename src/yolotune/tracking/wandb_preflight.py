@@ -1,44 +1,40 @@
-"""Whether W&B can be reached, asked once and answered in bounded time, and what must never be written down.
+"""Whether W&B can be reached, asked once and answered in bounded time.
 
-Nothing here imports wandb: its own check of a key retries for minutes, and a study without W&B should not load it.
+Nothing here imports wandb: its own check of a key retries for minutes.
 """
 
 from __future__ import annotations
 
-import base64
-import configparser
 import json
-import netrc
 import os
-import re
 import ssl
 import threading
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from yolotune.tracking.wandb_credentials import api_key, base_url, basic_auth, redact, setting
+
 #: Seconds that the server has for its answer, whatever it does.
 ANSWER_S = 5.0
-DEFAULT_URL = "https://api.wandb.ai"
 #: W&B's older words for its modes.
 _MODES = {"dryrun": "offline", "run": "online", "shared": "online"}
-_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
 
 
-def preflight(mode: str = "auto") -> tuple[str, str | None]:
-    """Decides how a study is tracked.
+def preflight(wanted: str = "auto") -> tuple[str, str | None]:
+    """Decides how W&B is used in a study.
 
     Args:
-        mode: `online`, `offline`, `disabled`, or `auto`: what WANDB_MODE or W&B's settings file says, else online.
+        wanted: `online`, `offline`, `disabled`, or `auto`: what WANDB_MODE or W&B's settings file says, else online.
 
     Returns:
         `online`, `offline` or `disabled`, and one sentence of warning where W&B was wanted and cannot be reached.
     """
-    if mode == "auto":
-        said = os.environ.get("WANDB_MODE") or _setting("mode") or "online"
+    mode = wanted
+    if wanted == "auto":
+        said = os.environ.get("WANDB_MODE") or setting("mode") or "online"
         mode = _MODES.get(said, said)
     if mode in ("offline", "disabled"):
         return mode, None
@@ -46,13 +42,13 @@ def preflight(mode: str = "auto") -> tuple[str, str | None]:
     return ("offline", f"W&B: {problem}; the runs are kept offline.") if problem else ("online", None)
 
 
-def unreachable(seconds: float = ANSWER_S) -> str | None:
+def unreachable() -> str | None:
     """Returns why runs cannot be uploaded now, in words without any secret; None if they can.
 
     The question is asked in a thread of its own: a socket's timeout starts again with every byte that trickles in, and
     the lookup of a name has none.
     """
-    url = base_url()
+    url, seconds = base_url(), ANSWER_S
     host = urlsplit(url).netloc.rpartition("@")[2]
     key = api_key()
     if not key:
@@ -74,7 +70,7 @@ def _ask(url: str, host: str, key: str, seconds: float) -> str | None:
     question = urllib.request.Request(
         f"{url}/graphql",
         data=json.dumps({"query": "query Viewer { viewer { id entity } }"}).encode(),
-        headers={"Content-Type": "application/json", "Authorization": f"Basic {_basic(key)}"},
+        headers={"Content-Type": "application/json", "Authorization": f"Basic {basic_auth(key)}"},
     )
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if os.environ.get("WANDB_INSECURE_DISABLE_SSL", "").lower() in ("1", "true", "t", "yes", "y", "on"):
@@ -97,59 +93,7 @@ def _ask(url: str, host: str, key: str, seconds: float) -> str | None:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nobody: the key would be handed to wherever the server points."""
+    """Refuses redirects: the key would be handed to wherever the server points."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
-
-
-def base_url() -> str:
-    """Returns the address of the W&B server, as wandb itself would find it."""
-    return (os.environ.get("WANDB_BASE_URL") or _setting("base_url") or DEFAULT_URL).rstrip("/")
-
-
-def api_key() -> str | None:
-    """Returns the key for that server from where wandb looks: environment, netrc, settings file."""
-    return os.environ.get("WANDB_API_KEY") or _netrc_key(urlsplit(base_url()).netloc) or _setting("api_key")
-
-
-def _netrc_key(host: str) -> str | None:
-    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
-    try:
-        found = netrc.netrc(str(path)).authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return None
-    return found[2] if found else None
-
-
-def _setting(name: str) -> str | None:
-    """Returns a value of W&B's settings files, which `wandb login` and `wandb offline` write; the local one wins."""
-    parser = configparser.ConfigParser(interpolation=None)
-    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
-    try:
-        parser.read([folder / "settings", Path("wandb") / "settings"], encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        return None
-    return parser.get("default", name, fallback=None)
-
-
-def _basic(key: str) -> str:
-    return base64.b64encode(f"api:{key}".encode()).decode()
-
-
-def redact(text: object) -> str:
-    """Returns a text without the API key, plain or as it stands in a header, and without passwords in addresses."""
-    clean = str(text)
-    key = api_key()
-    if key:
-        clean = clean.replace(key, "***").replace(_basic(key), "***")
-    return _PASSWORD_IN_URL.sub("***@", clean)
-
-
-def redacted(value: Any) -> Any:
-    """Returns the same value with every text in it redacted."""
-    if isinstance(value, dict):
-        return {redact(key): redacted(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [redacted(item) for item in value]
-    return redact(value) if isinstance(value, (str, Path)) else value

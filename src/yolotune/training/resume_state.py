@@ -1,13 +1,12 @@
-"""What last.pt leaves out, kept when a training is left to go on another time, so that it goes on number by number.
+"""What last.pt leaves out, kept when a training is left to continue another time. It then continues number by number.
 
 Ultralytics resumes from EMA weights in half precision: the raw weights are lost, random numbers start again at the
 seed (the next epoch would repeat the order and the augmentation of the first), momentum of SGD is rounded, and
 gradients that were summed up for the next step of the optimizer are dropped. A trial that pauses or is interrupted
-keeps all of these in `state.pt`. Not kept is what data loader processes have drawn and loaded ahead: with `workers=0`
-a resumed training equals an uninterrupted one, with more it draws other augmentations than that, though no epoch's
-again.
+keeps all of these in `state.pt`. Not kept is what data loader processes have loaded ahead: with `workers=0` a resumed
+training equals an uninterrupted one, with more it draws other augmentations than that, though no epoch's again.
 
-A killed process has no time for it and goes on from last.pt alone.
+A killed process has no time for it and continues from last.pt alone.
 """
 
 from __future__ import annotations
@@ -21,102 +20,127 @@ from typing import Any
 
 import numpy as np
 import torch
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
 #: Optimizer state that last.pt holds in full precision (`convert_optimizer_state_dict_to_fp16`).
-WHOLE = {"step", "exp_avg", "exp_avg_sq", "square_avg"}
+FULL_PRECISION = {"step", "exp_avg", "exp_avg_sq", "square_avg"}
 
 
-def save(trainer: Any, path: Path) -> None:
-    """Writes the state after an epoch; where that fails, the training will go on from last.pt alone.
+class ExactResume(BaseTrainer):
+    """Mixin of an Ultralytics trainer: saves what last.pt leaves out, and restores it."""
 
-    Args:
-        trainer: A `TrialTrainer` whose epoch has ended.
-        path: Of `state.pt`.
-    """
-    optimizer = trainer.optimizer.state_dict()
-    loader = trainer.train_loader
-    state = {
-        "epoch": trainer.epoch + 1,
-        "model": unwrap_model(trainer.model).state_dict(),
-        "ema": trainer.ema.ema.state_dict(),
-        "optimizer": None if all(own.keys() <= WHOLE for own in optimizer["state"].values()) else optimizer,
-        "gradients": {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None},
-        "batches_since_step": trainer.batches_since_step,
-        "shuffle": loader.generator.get_state(),
-        "mosaic": list(loader.dataset.buffer),
-        "random": random_state(),
-    }
-    temporary = path.with_suffix(".tmp")
-    try:
-        torch.save(state, temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch's word for a full disk
-        temporary.unlink(missing_ok=True)
-        LOGGER.warning(f"{path.name} not written ({error}): the training will go on from last.pt alone.")
+    _accumulate = 1  # batches per step of the optimizer
+    _batches_before = 0  # batches of the epochs before, which the training loop does not know to have made a step
+    _batches_since_step = 0
 
+    def save_state(self, path: Path) -> None:
+        """Writes the state after an epoch. Where that fails, the training will continue from last.pt alone."""
+        optimizer = self.optimizer.state_dict()
+        in_last = all(own.keys() <= FULL_PRECISION for own in optimizer["state"].values())
+        loader = self.train_loader
+        state = {
+            "epoch": self.epoch + 1,
+            "model": unwrap_model(self.model).state_dict(),
+            "ema": self.ema.ema.state_dict(),
+            "optimizer": None if in_last else optimizer,
+            "gradients": {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None},
+            "batches_since_step": self._batches_since_step,
+            "shuffle": loader.generator.get_state(),
+            "mosaic": list(loader.dataset.buffer),
+            "random": random_state(),
+        }
+        temporary = path.with_suffix(".tmp")
+        try:
+            torch.save(state, temporary)
+            os.replace(temporary, path)
+        except (OSError, RuntimeError) as error:  # torch's error for a full disk
+            temporary.unlink(missing_ok=True)
+            LOGGER.warning(f"{path.name} not written ({error}): the training will continue from last.pt alone.")
 
-def restore(trainer: Any, path: Path) -> bool:
-    """Puts the state back into a trainer that has resumed from last.pt and is about to train; whether it was there.
+    def restore_state(self, path: Path) -> None:
+        """Restores the state at the first `on_train_epoch_start` after last.pt was loaded; none of another epoch."""
+        if not path.exists():
+            return
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["epoch"] != self.start_epoch:
+            return
+        unwrap_model(self.model).load_state_dict(state["model"])
+        self.ema.ema.load_state_dict(state["ema"])
+        if state["optimizer"] is not None:
+            for saved, group in zip(state["optimizer"]["param_groups"], self.optimizer.param_groups, strict=True):
+                saved["fused"] = group.get("fused")
+            self.optimizer.load_state_dict(state["optimizer"])
+        for name, parameter in self.model.named_parameters():
+            if name in state["gradients"]:
+                parameter.grad = state["gradients"][name].to(parameter.device)
+        self._batches_since_step = state["batches_since_step"]
+        self._batches_before = len(self.train_loader) * self.start_epoch - self._batches_since_step
+        self._restore_data(state)
 
-    Args:
-        trainer: A `TrialTrainer` at its first `on_train_epoch_start`.
-        path: Of `state.pt`; one of another epoch is not used.
-    """
-    if not path.exists():
-        return False
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["epoch"] != trainer.start_epoch:
-        return False
-    unwrap_model(trainer.model).load_state_dict(state["model"])
-    trainer.ema.ema.load_state_dict(state["ema"])
-    if state["optimizer"] is not None:
-        for saved, group in zip(state["optimizer"]["param_groups"], trainer.optimizer.param_groups, strict=True):
-            saved["fused"] = group.get("fused")
-        trainer.optimizer.load_state_dict(state["optimizer"])
-    for name, parameter in trainer.model.named_parameters():
-        if name in state["gradients"]:
-            parameter.grad = state["gradients"][name].to(parameter.device)
-    trainer.batches_since_step = state["batches_since_step"]
-    _restore_data(trainer, state)
-    return True
+    def _restore_data(self, state: dict[str, Any]) -> None:
+        """Makes the next epoch draw what it would have drawn.
 
+        A new process creates the loader's iterator first, which draws from the generator of the shuffle. The process
+        before had it already, unless the next epoch is the one that closes the mosaic: there both create one.
+        """
+        loader = self.train_loader
+        for index in state["mosaic"]:
+            loader.dataset.load_image(index)  # which keeps it for mosaics
 
-def _restore_data(trainer: Any, state: dict[str, Any]) -> None:
-    """Has the next epoch draw what it would have drawn.
+        def restore() -> None:
+            loader.generator.set_state(state["shuffle"])
+            set_random_state(state["random"])
 
-    A new process creates the loader's iterator first, which draws from the generator of the shuffle; the other one had
-    it already, unless the next epoch is the one that closes the mosaic, where both create one.
-    """
-    loader = trainer.train_loader
-    for index in state["mosaic"]:
-        loader.dataset.load_image(index)  # which keeps it for mosaics
+        if self.args.close_mosaic and self.start_epoch == self.epochs - self.args.close_mosaic:
+            restore()
+            return
+        create = loader._get_iterator
 
-    def put_back() -> None:
-        loader.generator.set_state(state["shuffle"])
-        set_random_state(state["random"])
+        def create_once() -> Any:
+            loader._get_iterator = create
+            iterator = create()
+            restore()
+            torch.randperm(len(loader.dataset), generator=loader.generator)  # RandomSampler draws again at its end
+            return iterator
 
-    if trainer.args.close_mosaic and trainer.start_epoch == trainer.epochs - trainer.args.close_mosaic:
-        put_back()
-        return
-    create = loader._get_iterator
+        loader._get_iterator = create_once
 
-    def create_once() -> Any:
-        loader._get_iterator = create
-        iterator = create()
-        put_back()
-        torch.randperm(len(loader.dataset), generator=loader.generator)  # RandomSampler draws one more as it runs out
-        return iterator
+    # --- steps of the optimizer ----------------------------------------------------------------------------------
 
-    loader._get_iterator = create_once
+    @property
+    def accumulate(self) -> int:
+        """Batches whose gradients make one step of the optimizer, as the training loop compares them.
+
+        The loop compares it with the batches since the last step. In a resumed training it counts these from the first
+        epoch on, so the batches of the epochs before are added until there is a step.
+        """
+        return self._accumulate + self._batches_before
+
+    @accumulate.setter
+    def accumulate(self, batches: int) -> None:
+        self._accumulate = batches
+
+    def optimizer_step(self) -> None:
+        super().optimizer_step()
+        self._batches_before = self._batches_since_step = 0
+
+    def _build_train_pipeline(self) -> None:
+        """Builds it for the first time, or for a batch halved by a lack of memory, with which the epoch begins anew."""
+        self._batches_before = self._batches_since_step = 0
+        super()._build_train_pipeline()
+
+    def run_callbacks(self, event: str) -> None:
+        if event == "on_train_batch_start":
+            self._batches_since_step += 1
 
 
 # --- random numbers ---------------------------------------------------------------------------------------------------
 
 
 def random_state() -> dict[str, Any]:
-    """Returns the state of every generator that a training draws from, in what `torch.save` writes."""
+    """Returns the state of every generator that a training draws from, in types that `torch.save` writes."""
     version, numbers, gauss = random.getstate()
     name, keys, *rest = np.random.get_state()
     return {
@@ -128,7 +152,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Puts the generators back into a state of before."""
+    """Sets the generators to a state that `random_state` returned."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     name, keys, *rest = state["numpy"]
@@ -139,8 +163,8 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Gives the training back the random state it had: datasets and validators draw from Python's generator."""
+def preserved_random_state() -> Iterator[None]:
+    """Restores the random state on leaving: datasets and validators draw from Python's generator."""
     before = random_state()
     try:
         yield

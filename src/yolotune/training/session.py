@@ -1,7 +1,8 @@
-"""One training of a trial in a thread: a handshake per epoch, its W&B run, and its end in good order.
+"""One training of a trial in a thread: it says each epoch and waits to be told how to continue.
 
-A training has left when nothing more is to be trained and its slot is free. What remains is to evaluate best.pt, to
-draw the curves, to close the W&B run and to write `ended.yaml`.
+The driver decides how a trial ends. Its verdict is pushed into the session as a value (`end`): the training leaves its
+loop, evaluates best.pt, draws the curves, and the tracker's run is finished with that verdict. A training has left when
+nothing more of it is to be computed, so that the next trial can begin; the end of the tracker's run may take longer.
 """
 
 from __future__ import annotations
@@ -11,253 +12,276 @@ import errno
 import logging
 import queue
 import threading
-import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from yolotune._yaml import write_yaml
+from yolotune.config.isolation import isolate
 from yolotune.config.space import Point
 from yolotune.metrics import best_epoch
 from yolotune.record import checkpoint
-from yolotune.record.study import PAUSED, SCHEMA, Ending, Verdict, read_ending, read_rows, trial_folder
-from yolotune.tracking.wandb import Tracking, open_trial_run
-from yolotune.training.job import Job, Order, isolate
+from yolotune.record.study import SCHEMA, read_rows, trial_folder
+from yolotune.record.verdict import PAUSED, Ending, Verdict
+from yolotune.tracking import NullTracker, Tracker, TrialResult
+from yolotune.training.job import Job, Order
+from yolotune.training.tasks import make_trainer
 
 if TYPE_CHECKING:
     from yolotune.training.trainer import OnEpoch
 
-#: Seconds that a training waits for the driver to write down why it was stopped.
-VERDICT_S = 30.0
-#: Seconds between two looks for a verdict while a training waits for its answer; mostly that comes much sooner.
-LOOK_S = 0.2
-
 
 class Trainer(Protocol):
-    """What a trial trains with: `trainer.TrialTrainer`, or a stand-in where the engine alone is tried out."""
+    """What a trial trains with: `trainer.TrialTraining`, or a stand-in where the engine alone is tried out."""
 
-    ending: Ending | None
     final: dict[str, float]
 
     def train(self) -> Any: ...
     def finish(self, trained: int) -> None: ...
-    def close(self) -> None: ...
     def effective(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """What a training says after an epoch.
-
-    Attributes:
-        row: The epoch report.
-        last: Whether the training ends here anyway; that it has left comes next.
-        effective: Arguments that became something else than was asked.
-    """
-
-    row: dict[str, Any]
-    last: bool
-    effective: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Left:
-    """What a training says when it has left.
-
-    Attributes:
-        ending: Why; None where somebody else decided it.
-        effective: As in `Epoch`; None where it never got so far.
-    """
-
-    ending: Ending | None
-    effective: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What a training of a trial is told.
 
     Attributes:
         number: The trial.
         point: Its hyperparameters.
-        cut: Why it was cut while it was paused; it then trains nothing and only ends in good order.
+        ending: Its verdict, if it was ended while it was paused. It then trains nothing and only ends in good order.
         job: What all trainings of the study are told.
-        tracking: W&B.
+        tracker: Opens the trial's run.
         folder: Of the study.
     """
 
     number: int
     point: Point
-    cut: str | None
+    ending: Ending | None
     job: Job
-    tracking: Tracking
+    tracker: Tracker
     folder: Path
 
 
-class Training:
-    """A training under way; begins at once."""
+@dataclass(frozen=True)
+class Said:
+    """What a training says.
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._job = task.job
-        self._point = task.point
-        self._folder = trial_folder(task.folder, task.number)
-        self._said: queue.Queue[Epoch | Left] = queue.Queue()
-        self._orders: queue.Queue[Order] = queue.Queue()
-        self._row: dict[str, Any] = {}
+    Attributes:
+        row: An epoch report; None where it ends without one.
+        ending: Why it ends by itself; None where it could train on.
+        effective: Arguments that became something else than was asked; None where it never got so far.
+    """
+
+    row: dict[str, Any] | None
+    ending: Ending | None
+    effective: dict[str, Any] | None
+
+
+class TrainingSession:
+    """A training under way; begins at once.
+
+    Each `next()` is answered by one of `go_on`, `end` and `pause`. An answer tells that the driver has recorded the
+    epoch, so its checkpoint counts from then on.
+    """
+
+    def __init__(self, task: TrainingTask) -> None:
+        self.task = task
+        self.folder = trial_folder(task.folder, task.number)
+        self._run = NullTracker().open_trial(task.number, {})
+        self._trainer: Trainer | None = None
         self._effective: dict[str, Any] | None = None
-        self._pausing = False
+        self._final: dict[str, float] = {}
+        self._said: queue.Queue[Said] = queue.Queue()
+        self._orders: queue.Queue[Order | None] = queue.Queue()  # None: nobody has answered
+        self._lock = threading.Lock()
+        self._ending: Ending | None = None  # as it was pushed
+        self._decided = threading.Event()  # it is known how this training ends, with an ending or with a pause
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"trial-{task.number}", daemon=True)
         self._thread.start()
 
-    # --- what the trial asks -------------------------------------------------------------------------------------
+    # --- called by the process of the trial ----------------------------------------------------------------------
 
-    def next(self) -> Epoch | Left:
-        """Waits for the next epoch, or for the end."""
+    def next(self) -> Said:
+        """Waits until the training says something, and returns it."""
         return self._said.get()
 
-    def answer(self, order: Order) -> None:
-        """Tells the training what to do after the epoch that it has reported."""
-        self._orders.put(order)
+    def go_on(self) -> None:
+        """Tells the training to train the next epoch."""
+        self._orders.put(Order.GO)
+
+    def end(self, ending: Ending) -> None:
+        """Tells the training how it ends, and returns at once. The first ending counts.
+
+        An interrupted training keeps last.pt, to be continued when the study is resumed. Any other is evaluated.
+        """
+        self._decide(ending, Order.LEAVE if ending.verdict is Verdict.INTERRUPTED else Order.STOP)
 
     def leave(self) -> None:
-        """Has the training leave after its epoch, as the driver's verdict says, and waits until it has."""
-        if not self._left.is_set():
-            order = _order_of(self._await_verdict())
-            while not self._left.wait(0.2):
-                self._orders.put(order)
+        """Interrupts the training if nobody has told it how it ends. Whether its last epoch is recorded is unknown."""
+        self._decide(Ending(Verdict.INTERRUPTED, "the study was stopped"), None)
 
     def pause(self) -> None:
-        """Has the training leave to go on another time; on return nothing of it runs any more."""
-        self._pausing = True
-        while self._thread.is_alive():
-            self._orders.put(Order.LEAVE)
-            self._thread.join(timeout=0.2)
+        """Makes the training leave, to continue another time. On return nothing of it runs any more."""
+        self._decide(None, Order.LEAVE)
+        self._thread.join()
+
+    def wait_left(self) -> None:
+        """Waits until the training has left; one that was not told how it ends is interrupted."""
+        self.leave()
+        self._left.wait()
 
     def join(self) -> None:
-        """Waits until the training has ended in good order."""
+        """Waits until the training has ended in good order; one that was not told how it ends is interrupted."""
+        self.leave()
         self._thread.join()
+
+    def _decide(self, ending: Ending | None, order: Order | None) -> None:
+        with self._lock:
+            if not self._decided.is_set():
+                self._ending = ending
+                self._orders.put(order)
+                self._decided.set()
 
     # --- in the thread -------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        """Trains from the beginning or from the last recorded epoch, says how it ended, and ends in good order."""
-        self._run = open_trial_run(
-            self._task.tracking, self._task.number, self._point, self._job.fixed, self._job.model
-        )
-        trainer: Trainer | None = None
-        final: dict[str, float] = {}
-        try:
-            isolate()
-            with self.log():
-                ending, trainer = self._train()
-        except Exception as error:  # whatever it is, the study goes on and the record says what it was
-            ending = _failure(error)
-            self._note()
-        self._left.set()
-        self._said.put(Left(ending, self._effective))
-        try:
-            if trainer is not None:
-                trainer.close()
-                final = trainer.final
-        except Exception:  # the verdict stands; what could not be evaluated or drawn is not there
-            self._note()
-        self._finish_run(ending)
-        verdict = PAUSED if self._pausing else str(ending.verdict) if ending else None
-        ended = {"schema": SCHEMA, "verdict": verdict, "best": final}
-        with contextlib.suppress(OSError):
-            write_yaml(self._folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
-
     def log(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps what the training says, from its first line to its last."""
-        return _log_file(self._folder / "train.log")
+        """Keeps what the training prints, from its first line to its last."""
+        return _log_file(self.folder / "train.log")
 
     def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> Trainer:
         """Returns what trains this trial's point, from the beginning or from a last.pt."""
-        from yolotune.training.trainer import TrialTrainer
+        return make_trainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
 
-        return TrialTrainer(self._job, self._point, self._folder, on_epoch, resume)
+    def _work(self) -> None:
+        """Trains, waits to be told how the trial ends, and ends it in good order."""
+        failure = None
+        try:
+            isolate()
+            job = self.task.job
+            config = {**job.fixed, **self.task.point, "model": job.model}
+            self._run = self.task.tracker.open_trial(self.task.number, config)
+            with self.log():
+                self._train()
+        except _Unanswered:
+            pass
+        except Exception as error:  # whatever it is, the study continues and the record says what it was
+            failure = _ending_of(error)
+            self._keep_traceback()
+        self._trainer = None  # its memory is needed by the next trial
+        self._left.set()
+        if failure is not None:
+            self._said.put(Said(None, failure, self._effective))
+        self._decided.wait()
+        with self._errors_kept():
+            self._finish_run()
+        self._write_ended()
 
-    def _train(self) -> tuple[Ending | None, Trainer | None]:
-        rows = read_rows(self._folder / "epochs.jsonl")
-        recorded = int(rows[-1]["epoch"]) if rows else 0
+    def _train(self) -> None:
+        """Trains from the beginning or from the last recorded epoch; or only ends what was trained before."""
+        rows = read_rows(self.folder / "epochs.jsonl")
         for row in rows:
-            self._run.log_epoch(row)  # what W&B had not written when the process died; what it has, it passes over
-        resume = checkpoint.settle(self._folder / "weights", recorded)
-        cut = Ending(Verdict.PRUNED, self._task.cut) if self._task.cut else None
-        if recorded >= self._job.epochs:  # killed in its final evaluation: nothing is left to train
-            return Ending(Verdict.COMPLETED, f"all {recorded} epochs"), None
-        if cut and resume is None:  # killed when it had done so
-            return cut, None
-        trainer = self.make_trainer(lambda *epoch: self._report(trainer, *epoch), resume)
-        if cut:
-            self._effective = trainer.effective()
-            trainer.finish(recorded)
-            return cut, trainer
-        trainer.train()
-        return trainer.ending, trainer
+            self._run.log_epoch(row)  # what the tracker had not written when the process died; it passes over the rest
+        recorded = int(rows[-1]["epoch"]) if rows else 0
+        resume = checkpoint.settle(self.folder / "weights", recorded)
+        ending = self.task.ending
+        if ending is None and recorded >= self.task.job.epochs:  # its process was killed in the final evaluation
+            ending = Ending(Verdict.COMPLETED, f"all {recorded} epochs")
+        if ending is not None:
+            self._only_end(ending, recorded, resume)
+            return
+        self._trainer = self.make_trainer(self._report, resume)
+        self._trainer.train()
+        self._final = self._trainer.final
 
-    def _report(self, trainer: Trainer, row: dict[str, Any], last: bool) -> Order:
-        """Says an epoch and waits for the answer, or for a verdict, after which none comes."""
+    def _report(self, row: dict[str, Any], ending: Ending | None) -> Order:
+        """Says an epoch and waits for the answer."""
+        assert self._trainer is not None
         self._run.log_epoch(row)
-        self._row, self._effective = row, trainer.effective()
-        self._said.put(Epoch(row, last, self._effective))
-        while True:
-            try:
-                return self._orders.get(timeout=LOOK_S)
-            except queue.Empty:
-                if ending := read_ending(self._folder):
-                    return _order_of(ending)
+        self._effective = self._trainer.effective()
+        self._said.put(Said(row, ending, self._effective))
+        order = self._orders.get()
+        if order is None:
+            raise _Unanswered
+        return order
 
-    def _finish_run(self, ending: Ending | None) -> None:
-        """Closes the W&B run with the verdict; one that the driver decided on stands in the record."""
-        if self._pausing:
+    def _only_end(self, ending: Ending, recorded: int, resume: Path | None) -> None:
+        """Says an ending that is known before anything is trained, then evaluates best.pt and draws the curves.
+
+        Args:
+            ending: The verdict.
+            recorded: Epochs that were trained.
+            resume: The last.pt; None where the process before had evaluated best.pt already.
+        """
+        with self._errors_kept():
+            if resume is not None:
+                self._trainer = self.make_trainer(self._report, resume)
+                self._effective = self._trainer.effective()
+        self._said.put(Said(None, ending, self._effective))
+        with self._errors_kept():  # the verdict stands; what could not be evaluated or drawn is not there
+            if self._trainer is not None:
+                self._trainer.finish(recorded)
+                self._final = self._trainer.final
+
+    def _finish_run(self) -> None:
+        """Ends the tracker's run as the trial ends."""
+        if self._ending is None:
             self._run.pause()
             return
-        ending = ending or self._await_verdict() or Ending(Verdict.INTERRUPTED, "stopped without a word")
-        rows = read_rows(self._folder / "epochs.jsonl")
-        if self._row and (not rows or rows[-1]["epoch"] < self._row["epoch"]):
-            rows.append(self._row)  # the last report is recorded only after its trial has ended
-        best = best_epoch(rows, self._job.metric, self._job.mode)
+        job = self.task.job
+        best = best_epoch(read_rows(self.folder / "epochs.jsonl"), job.metric, job.mode)
         epoch, value = best or (None, None)
-        weights = self._folder / "weights" / "best.pt"
-        self._run.finish(ending, epoch, value, self._effective or {}, weights, self._folder / "curves")
+        result = TrialResult(
+            ending=self._ending,
+            best_epoch=epoch,
+            value=value,
+            effective=self._effective or {},
+            weights=self.folder / "weights" / "best.pt",
+            curves=self.folder / "curves",
+        )
+        self._run.finish(result)
 
-    def _await_verdict(self) -> Ending | None:
-        """Returns why the driver stopped this trial: it writes that down right after it asks Ray to stop it."""
-        deadline = time.monotonic() + VERDICT_S
-        while (ending := read_ending(self._folder)) is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return ending
+    def _write_ended(self) -> None:
+        """Writes down that nothing of the trial runs any more."""
+        verdict = PAUSED if self._ending is None else str(self._ending.verdict)
+        ended = {"schema": SCHEMA, "verdict": verdict, "best": self._final}
+        with contextlib.suppress(OSError):
+            write_yaml(self.folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
 
-    def _note(self) -> None:
-        """Keeps the traceback of the error that is handled."""
+    @contextlib.contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            self._keep_traceback()
+
+    def _keep_traceback(self) -> None:
+        """Writes down the error that is being handled."""
         with contextlib.suppress(OSError):  # the disk may be what failed
-            (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            (self.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
 
 
-def _order_of(ending: Ending | None) -> Order:
-    """Returns what a stopped training is told; without a word from the driver nothing is decided, so it can go on."""
-    return Order.LEAVE if ending is None or ending.verdict is Verdict.INTERRUPTED else Order.STOP
+class _Unanswered(Exception):
+    """Leaves a training whose last epoch nobody has answered: it is not known to be in the record."""
 
 
-def _failure(error: Exception) -> Ending:
+def _ending_of(error: Exception) -> Ending:
     """Returns the verdict on an error.
 
     One that says it ran out of memory would do so again with the same point. A full disk is no fault of the point: the
-    trial goes on once there is space.
+    trial continues once there is space.
     """
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "out of memory" in str(error).lower():
         return Ending(Verdict.OOM, first)
-    if _disk_full(error):
+    if _is_disk_full(error):
         return Ending(Verdict.INTERRUPTED, f"no space left on the disk: {first}")
     return Ending(Verdict.FAILED, f"{type(error).__name__}: {first}")
 
 
-def _disk_full(error: BaseException | None) -> bool:
+def _is_disk_full(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is a full disk; torch hides the cause in words of its own."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -268,22 +292,17 @@ def _disk_full(error: BaseException | None) -> bool:
     return False
 
 
-class _log_file:
-    """Keeps what Ultralytics says about one training in a file of the trial."""
+@contextlib.contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Keeps what Ultralytics logs in a file."""
+    from ultralytics.utils import LOGGER
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        from ultralytics.utils import LOGGER
-
-        self._handler = logging.FileHandler(self._path, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        LOGGER.addHandler(self._handler)
-        LOGGER.setLevel(logging.INFO)
-
-    def __exit__(self, *_: object) -> None:
-        from ultralytics.utils import LOGGER
-
-        LOGGER.removeHandler(self._handler)
-        self._handler.close()
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        handler.close()

@@ -1,6 +1,4 @@
-"""The Ultralytics trainer of one trial. Importing this module imports torch and Ultralytics; `job.isolate` comes first.
-
-What it changes, and why:
+"""What a trial changes of an Ultralytics trainer, whatever the task. Importing it imports torch and Ultralytics.
 
 - `best.pt` follows the objective; Ultralytics' follows box plus mask mAP50-95.
 - Every epoch is reported once, with the guide's names, val and train split; the final evaluation is not an epoch.
@@ -10,10 +8,10 @@ What it changes, and why:
 - No integration (Ray, W&B, ClearML, ...) acts; labels come from the study's index, not from `labels.cache`.
 - It can be told to stop after any epoch and then leaves its loop as at the last one: final evaluation, curves. Or to
   leave at once, to be resumed from last.pt.
-- A checkpoint counts from the moment its epoch is in the record (`checkpoint.py`).
-- A training that is left goes on number by number (`exact.py`).
+- A checkpoint counts from the moment its epoch is in the record (`record/checkpoint.py`).
+- A training that is left continues number by number (`resume_state.py`).
 
-It knows nothing of Ray, so it also trains by itself (benchmarks).
+It knows nothing of Ray, so it also trains by itself. `ultralytics_api.py` lists what of Ultralytics it relies on.
 """
 
 from __future__ import annotations
@@ -22,36 +20,42 @@ import time
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from ultralytics.data import build_dataloader
-from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.utils.torch_utils import unwrap_model
 
 from yolotune import metrics
-from yolotune._yaml import read_yaml
 from yolotune.config.space import Point
-from yolotune.data.dataset import indexed_dataset_class
 from yolotune.record import checkpoint
-from yolotune.record.study import Ending, Verdict
-from yolotune.training import resume_state as exact
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.training.datasets import indexed_dataset, resolved_dataset
 from yolotune.training.job import Job, Order
-from yolotune.training.validator import RoundedWeights, TrialValidator
+from yolotune.training.resume_state import ExactResume, preserved_random_state
+from yolotune.training.validator import RoundedWeights, TrialValidation
 
-#: Told each epoch report, and whether the training ends here anyway; when it answers, the report is in the record.
-OnEpoch = Callable[[dict[str, Any], bool], Order]
+#: Receives each epoch report and, with the last one, why the training ends by itself. When it returns, the report is in
+#: the record.
+OnEpoch = Callable[[dict[str, Any], Ending | None], Order]
+
+#: Arguments that are the same for all trials, or a place: they say nothing about what a trial trains with.
+UNCOMPARED = frozenset({"task", "mode", "model", "data", "device", "save_dir", "workers"})
 
 
-class TrialTrainer(SegmentationTrainer):
-    """Trains one point.
+class TrialTraining(ExactResume):
+    """Mixin of an Ultralytics trainer: trains one point of a study.
 
     Attributes:
+        validator_class: The task's validator with `TrialValidation`; set by each task.
+        metric_parts: Attributes of that validator's `metrics` with scores; `seg` is `seg_metrics` in the record. Set by
+            each task.
         ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
-        final: The five numbers of masks and boxes of `best.pt`, once it was evaluated.
+        final: The scores of `best.pt`, once it was evaluated.
     """
 
+    validator_class: ClassVar[type[TrialValidation]]
+    metric_parts: ClassVar[tuple[str, ...]]
     wdir: Path
     last: Path
     best: Path
@@ -59,20 +63,21 @@ class TrialTrainer(SegmentationTrainer):
 
     def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None = None) -> None:
         self.job = job
-        self._on_epoch = on_epoch
-        self._scores: dict[str, float] = {}
-        self._train_validator: TrialValidator | None = None
-        self.rounded_weights = RoundedWeights()
-        self._in_final_eval = False
-        self._leaving = False
-        self._accumulate = 1
-        self._steps_forgotten = 0
-        self.batches_since_step = 0
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
-        self._asked = job.arguments(point, folder)
+        self.rounded_weights = RoundedWeights()
         self._point = point
-        super().__init__(overrides={**self._asked, **({"resume": str(resume)} if resume else {})})
+        self._on_epoch = on_epoch
+        self._row: dict[str, Any] = {}
+        self._train_validator: TrialValidation | None = None
+        self._in_final_eval = False
+        self._leaving = False
+        self._asked = job.arguments(point, folder)
+        overrides = dict(self._asked)
+        if resume:
+            overrides["resume"] = str(resume)
+            overrides.pop("batch", None)  # the checkpoint knows the one that fitted the memory
+        super().__init__(overrides=overrides)
         self._keep_weights_in(folder / "weights")
         torch.set_num_threads(job.threads)  # select_device took every core but one
 
@@ -84,7 +89,7 @@ class TrialTrainer(SegmentationTrainer):
         self.wdir, self.last, self.best = folder, *(folder / name for name in ("last.pt", "best.pt"))
 
     def finish(self, trained: int) -> None:
-        """Ends a training that was left to go on and does not: evaluates best.pt and draws the curves.
+        """Ends a training that was left and is not continued: evaluates best.pt and draws the curves.
 
         Args:
             trained: Epochs that it had trained.
@@ -99,70 +104,17 @@ class TrialTrainer(SegmentationTrainer):
         for loader in (self.train_loader, self.test_loader):
             loader.close()
 
-    def close(self) -> None:
-        """Waits for what `train` or `finish` left to others; here, they did it all."""
-
     # --- data ----------------------------------------------------------------------------------------------------
 
     def get_dataset(self) -> dict[str, Any]:
-        """Returns the resolved dataset without Ultralytics' check, which can download and run code."""
-        data = read_yaml(self.job.data)
-        names = {0: "item"} if self.args.single_cls else {int(k): str(v) for k, v in data["names"].items()}
-        return {
-            **data,
-            "names": names,
-            "nc": len(names),
-            "channels": data.get("channels", 3),
-            "path": self.job.data.parent,
-        }
+        return resolved_dataset(self.job.data, single_cls=self.args.single_cls)
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
-        """Builds what `ultralytics.data.build_yolo_dataset` would, on the study's label index."""
-        train = mode == "train"
-        from_train_split = train or img_path == str(self.job.train_subset)
-        args = self.args
-        return indexed_dataset_class(self.job.indexes["train" if from_train_split else "val"])(
-            img_path=img_path,
-            imgsz=args.imgsz,
-            batch_size=batch,
-            augment=train,
-            hyp=args,
-            rect=args.rect or not train,
-            cache=args.cache or None,
-            single_cls=args.single_cls or False,
-            stride=max(int(unwrap_model(self.model).stride.max()), 32),
-            pad=0.0 if train else 0.5,
-            prefix=f"{mode}: ",
-            task=args.task,
-            classes=args.classes,
-            data=self.data,
-            fraction=args.fraction if train else 1.0,
-        )
+        split = "train" if mode == "train" or img_path == str(self.job.train_subset) else "val"
+        return indexed_dataset(self, self.job.indexes[split], img_path, mode, batch)
 
-    @property
-    def accumulate(self) -> int:
-        """Batches whose gradients make one step of the optimizer, as the training loop may compare them.
-
-        The loop holds it against the batches since the last step, and believes in a resumed training that this was
-        before the first batch of all.
-        """
-        return self._accumulate + self._steps_forgotten
-
-    @accumulate.setter
-    def accumulate(self, batches: int) -> None:
-        self._accumulate = batches
-
-    def optimizer_step(self) -> None:
-        super().optimizer_step()
-        self._steps_forgotten = self.batches_since_step = 0
-
-    def get_validator(self) -> TrialValidator:
-        return TrialValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
-
-    def _build_train_pipeline(self) -> None:
-        """Builds it, for the first time or for a batch halved by a lack of memory, with which the epoch begins anew."""
-        self._steps_forgotten = self.batches_since_step = 0
-        super()._build_train_pipeline()
+    def get_validator(self) -> TrialValidation:
+        return self.validator_class(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
 
     # --- one epoch -----------------------------------------------------------------------------------------------
 
@@ -170,15 +122,23 @@ class TrialTrainer(SegmentationTrainer):
         """Measures the val split and the train subset; the fitness that `best.pt` follows is the objective."""
         found = self.validator(self)
         found.pop("fitness", None)
-        measured = self.validator.metrics
-        self._scores = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(measured.box, "box_metrics")
-        self._scores |= self._measure_train_subset()
-        losses = self._losses(found)
-        value = {**self._scores, **losses}[self.job.metric]
+        rates = {name: round(float(rate), 8) for name, rate in self.lr.items()}
+        scores = self._scores(self.validator) | self._measure_train_subset()
+        self._row = {"epoch": self.epoch + 1, **rates, **scores, **self._losses(found)}
+        if self.job.objective is not None:
+            self._row[self.job.metric] = float(self.job.objective(dict(self._row)))
+        value = self._row[self.job.metric]
         fitness = value if self.job.mode == "max" else -value
         if metrics.is_finite(fitness) and (self.best_fitness is None or fitness > self.best_fitness):
             self.best_fitness = fitness
         return found, fitness
+
+    def _scores(self, validator: TrialValidation, prefix: str = "") -> dict[str, float]:
+        """Returns the scores of a validation by the record's names."""
+        scores: dict[str, float] = {}
+        for part in self.metric_parts:
+            scores |= metrics.evaluation(getattr(validator.metrics, part), f"{prefix}{part}_metrics")
+        return scores
 
     def _losses(self, found: dict[str, float]) -> dict[str, float]:
         """Returns val and train losses by the guide's names; `sem` only where the model has such a loss (YOLO26)."""
@@ -192,7 +152,7 @@ class TrialTrainer(SegmentationTrainer):
         """Returns the scores of the EMA weights on clean training images; the training does not notice it."""
         if self.job.train_subset is None:
             return {}
-        with exact.random_state_kept():
+        with preserved_random_state():
             if self._train_validator is None:
                 batch = self.batch_size * 2  # as for the val split
                 dataset = self.build_dataset(str(self.job.train_subset), mode="val", batch=batch)
@@ -200,16 +160,13 @@ class TrialTrainer(SegmentationTrainer):
                     dataset, batch=batch, workers=self.args.workers, shuffle=False, rank=-1, device=self.device
                 )
                 args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
-                self._train_validator = TrialValidator(loader, save_dir=self.save_dir, args=args)
+                self._train_validator = self.validator_class(loader, save_dir=self.save_dir, args=args)
             self._train_validator(self)
-        measured = self._train_validator.metrics
-        return metrics.evaluation(measured.seg, "train_seg_metrics") | metrics.evaluation(
-            measured.box, "train_box_metrics"
-        )
+        return self._scores(self._train_validator, "train_")
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        """Ends a training whose numbers are no numbers; called right after validation. Never repeats an epoch."""
-        wrong = [name for name, value in self._row().items() if isinstance(value, float) and not np.isfinite(value)]
+        """Ends a training whose numbers are not finite; called right after validation. Never repeats an epoch."""
+        wrong = [name for name, value in self._row.items() if isinstance(value, float) and not np.isfinite(value)]
         if self.loss is not None and not bool(self.loss.isfinite()):
             wrong.insert(0, "the loss")
         if wrong:
@@ -219,7 +176,7 @@ class TrialTrainer(SegmentationTrainer):
 
     def save_model(self) -> bool:
         """Saves last.pt and best.pt where they wait for the record, but not the weights of a diverged epoch."""
-        if self.ending is not None and self.ending.verdict is Verdict.DIVERGED:
+        if self._diverged:
             return False
         counted = self.last, self.best
         waiting = checkpoint.pending(self.wdir)
@@ -232,58 +189,53 @@ class TrialTrainer(SegmentationTrainer):
         checkpoint.mark(self.wdir, self.epoch + 1)
         return saved
 
-    def _row(self) -> dict[str, Any]:
-        """Returns the epoch report as it is known after validation, without its seconds."""
-        return {
-            "epoch": self.epoch + 1,
-            **{name: round(float(rate), 8) for name, rate in self.lr.items()},
-            **self._scores,
-            **self._losses(self.metrics),
-        }
+    @property
+    def _diverged(self) -> bool:
+        return self.ending is not None and self.ending.verdict is Verdict.DIVERGED
 
     def run_callbacks(self, event: str) -> None:
-        """Runs what a trial does at an event, and no integration."""
+        """Runs the callbacks of the study and what a trial does at an event, and no integration."""
+        super().run_callbacks(event)
+        for callback in self.job.callbacks.get(event, ()):
+            callback(self)
         if event == "on_train_start":
             self._check_arguments()
-            self._forget_results_from(self.start_epoch + 1)
+            self._drop_results_from(self.start_epoch + 1)
             self._epoch_began = time.monotonic()
         elif event == "on_train_epoch_start" and self.resume:
             self.resume = False  # this once
-            if exact.restore(self, self.wdir / checkpoint.STATE):
-                self._steps_forgotten = len(self.train_loader) * self.start_epoch - self.batches_since_step
-        elif event == "on_train_batch_start":
-            self.batches_since_step += 1
+            self.restore_state(self.wdir / checkpoint.STATE)
         elif event == "on_fit_epoch_end" and not self._in_final_eval:
             self._report()
 
     def _report(self) -> None:
         """Hands over the epoch report and obeys the answer."""
-        row = {**self._row(), "seconds": round(self._seconds(), 3)}
-        last = bool(self.stop)
-        if self.ending is not None and self.ending.verdict is Verdict.DIVERGED:
+        row = {**self._row, "seconds": round(time.monotonic() - self._epoch_began, 3)}
+        if self._diverged:
             row[self.job.metric] = float("nan")  # no checkpoint holds these weights, so the epoch has no value
-        if last and self.ending is None:
-            self.ending = self._natural_ending()
-        order = self._on_epoch(row, last)
+        if self.stop and self.ending is None:
+            self.ending = self._own_ending()
+        order = self._on_epoch(row, self.ending)
         checkpoint.commit(self.wdir)
         if order is not Order.GO:
             self.stop = True
         self._leaving = order is Order.LEAVE
         if self._leaving:
-            exact.save(self, self.wdir / checkpoint.STATE)
+            self.save_state(self.wdir / checkpoint.STATE)
         self._epoch_began = time.monotonic()  # waiting for the answer is not training
 
-    def _seconds(self) -> float:
-        """Returns how long the epoch that ends now has taken."""
-        return time.monotonic() - self._epoch_began
-
-    def _natural_ending(self) -> Ending:
+    def _own_ending(self) -> Ending:
+        """Returns why the training ends without having been told to."""
         if self.epoch + 1 >= self.epochs:
             return Ending(Verdict.COMPLETED, f"all {self.epochs} epochs")
-        reason = f"Ultralytics' patience={self.args.patience}: no better epoch since {self.stopper.best_epoch}"
-        return Ending(Verdict.PLATEAUED, reason)
+        best = self.stopper.best_epoch
+        if self.epoch + 1 - best >= self.stopper.patience:
+            return Ending(
+                Verdict.PLATEAUED, f"Ultralytics' patience={self.args.patience}: no better epoch since {best}"
+            )
+        return Ending(Verdict.PLATEAUED, f"a callback stopped it at epoch {self.epoch + 1}")
 
-    def _forget_results_from(self, epoch: int) -> None:
+    def _drop_results_from(self, epoch: int) -> None:
         """Drops from results.csv the epochs that are trained again after a crash."""
         if not self.csv.exists():
             return
@@ -292,21 +244,21 @@ class TrialTrainer(SegmentationTrainer):
 
     # --- begin and end -------------------------------------------------------------------------------------------
 
+    def effective(self) -> dict[str, Any]:
+        """Returns the arguments that became something else than was asked, such as a batch halved to fit the memory."""
+        now = vars(self.args)
+        return {k: now.get(k) for k, v in self._asked.items() if k not in UNCOMPARED and now.get(k) != v}
+
     def _check_arguments(self) -> None:
         """Makes sure that what is trained is what was sampled.
 
         Raises:
             RuntimeError: An argument of the point is not what Ultralytics trains with.
         """
-        changed = {name: value for name, value in self.effective().items() if name in self._point}
+        allowed = {"batch"} if self.resume else set()  # it may have been halved in the epochs before
+        changed = {name: value for name, value in self.effective().items() if name in self._point.keys() - allowed}
         if changed:
             raise RuntimeError(f"Ultralytics trains with {changed} instead of the sampled values.")
-
-    def effective(self) -> dict[str, Any]:
-        """Returns the arguments that became something else than was asked, such as a batch halved to fit the memory."""
-        ours = {"task", "mode", "model", "data", "device", "save_dir", "workers"}
-        now = vars(self.args)
-        return {k: now.get(k) for k, v in self._asked.items() if k not in ours and now.get(k) != v}
 
     def final_eval(self) -> None:
         """Evaluates best.pt and draws the curves; the extra `on_fit_epoch_end` in it is no epoch."""
@@ -315,10 +267,7 @@ class TrialTrainer(SegmentationTrainer):
         self._in_final_eval = True
         super().final_eval()
         if self.best.exists():
-            measured = self.validator.metrics
-            self.final = metrics.evaluation(measured.seg, "seg_metrics") | metrics.evaluation(
-                measured.box, "box_metrics"
-            )
+            self.final = self._scores(self.validator)
         checkpoint.close(self.wdir, self.epoch + 1, keep_last=self.job.keep_last)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()

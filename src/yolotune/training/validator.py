@@ -1,4 +1,4 @@
-"""The Ultralytics validator of a trial. Importing this module imports torch and Ultralytics."""
+"""What a trial changes of an Ultralytics validator. Importing this module imports torch and Ultralytics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from ultralytics.models.yolo.segment import SegmentationValidator
+from ultralytics.engine.validator import BaseValidator
 from ultralytics.utils.torch_utils import copy_attr
 
 #: What `BaseTrainer` hands on from the model to its EMA after each epoch, beside weights.
@@ -34,8 +34,8 @@ class RoundedWeights:
         return self._model
 
 
-class TrialValidator(SegmentationValidator):
-    """Validates the weights that are saved, and runs no callback."""
+class TrialValidation(BaseValidator):
+    """Mixin of an Ultralytics validator: validates the weights that are saved, and runs no callback."""
 
     def run_callbacks(self, event: str) -> None:
         """No integration acts inside a trial."""

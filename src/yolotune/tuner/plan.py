@@ -1,16 +1,17 @@
-"""What a study is about to do, found to be right by `check`, and who is told how it goes."""
+"""What a study is about to do, found to be right by `check`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import Dataset
-from yolotune.record.study import Ending, TrialRecord
+from yolotune.record.origin import Origin
+from yolotune.search import Sampler
 from yolotune.search.warm_start import Warm
 
 
@@ -46,64 +47,66 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Objects:
+    """What only Python can give to a study; the record keeps their names, and `yolotune resume` cannot bring them back.
+
+    Attributes:
+        sampler: An Optuna sampler in place of `search`.
+        objective: Computes the objective from an epoch report; higher is better unless `mode` says otherwise.
+        callbacks: Ultralytics callbacks by event, such as `{"on_train_start": [print]}`; called in the trial's process.
+    """
+
+    sampler: Sampler | None = None
+    objective: Callable[[Mapping[str, Any]], float] | None = None
+    callbacks: Mapping[str, Sequence[Callable[[Any], None]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Plan:
     """A checked study: everything `run` needs, found to be right.
 
     Attributes:
-        study: The settings.
+        settings: What the study is told, resolved.
         dataset: The data.
         model: Absolute path of weights, or the name of an architecture.
         points: Initial points, the defaults first.
         resources: Shares of CPU and GPU.
-        wandb: How W&B is used: online, offline or disabled.
+        tracking: Mode of the tracker, such as `online`, `offline` or `disabled`.
         disk: Bytes that the study fills at most.
         warm: Those of the points that earlier studies gave.
         notes: What the user should know but need not mend, in words.
         folder: Where it is kept; None leaves that to the settings.
         origin: The search whose points it trains again; None for a search.
         keep_last: Whether last.pt is kept too.
+        objects: What only Python can give.
     """
 
-    study: Settings
+    settings: Settings
     dataset: Dataset
     model: str
     points: list[Point]
     warm: Warm
     resources: Resources
-    wandb: str
+    tracking: str
     disk: int
     notes: list[str]
     folder: Path | None = None
     origin: Origin | None = None
     keep_last: bool = False
+    objects: Objects = field(default_factory=Objects)
 
     def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
         """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial did."""
-        return hyperparameters(self.study, self.model, point, effective)
+        return hyperparameters(self.settings, self.model, point, effective)
 
 
-def hyperparameters(study: Settings, model: str, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
+def hyperparameters(settings: Settings, model: str, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:
     """Returns all that `yolo segment train` needs beside `data=` to train a point as a trial of a study did.
 
     Args:
-        study: The settings.
+        settings: Of the study.
         model: As trials load it.
         point: What varies.
         effective: Arguments that became something else than was asked.
     """
-    return {"model": model, "epochs": study.epochs, **study.fixed, **point, **effective}
-
-
-class Listener:
-    """Who is told what happens, as it happens; this one says nothing."""
-
-    def study_started(self, folder: Path, plan: Plan) -> None: ...
-    def trials_recorded(self, trials: Sequence[TrialRecord]) -> None: ...  # of a study that goes on, before its first
-    def trial_started(self, number: int, point: Point) -> None: ...
-    def epoch_reported(self, number: int, row: dict[str, Any]) -> None: ...
-    def trial_paused(self, number: int) -> None: ...
-    def trial_resumed(self, number: int) -> None: ...  # after a pause
-    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None: ...
-    def interrupted(self) -> None: ...
-    def report_written(self, path: Path) -> None: ...
-    def note(self, text: str) -> None: ...
+    return {"model": model, "epochs": settings.epochs, **settings.fixed, **point, **effective}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from yolotune.config.scheduling import HalvingSettings
 from yolotune.config.settings import Settings
 from yolotune.errors import Problem, fail
 from yolotune.training.weights import size_of
@@ -19,34 +20,40 @@ from yolotune.tuner.plan import Resources
 CURVES = 3_000_000
 #: A checkpoint to resume from is so many times best.pt: an optimizer with two moments in single precision.
 RESUMABLE = 5
-#: What a training that is left keeps beside (`exact.py`), in sizes of best.pt: weights and EMA, momentum and gradients.
+#: What a training that is left keeps beside (`training/resume_state.py`), in sizes of best.pt: weights and EMA, momentum and gradients.
 STATE = 8
 #: Work of an image, in bytes of best.pt times pixels, from which more than one thread makes an epoch shorter. With
 #: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
-#: 192 px (`benchmarks/threads.py`). That larger models behave alike at smaller sizes is assumed.
+#: 192 px (`benchmarks/cost/threads.py`). That larger models behave alike at smaller sizes is assumed.
 THREADED = 5_900_000 * 160**2
 #: Spare bytes beside the forecast.
 SPARE = 200_000_000
 
 
-def share_out(study: Settings, nodes: Sequence[Node] | None = None) -> Resources:
+def share_resources(settings: Settings, nodes: Sequence[Node] | None = None) -> Resources:
     """Returns the CPU and GPU share of a trial.
 
     Args:
-        study: The settings.
+        settings: Of the study.
         nodes: Of the cluster; None for this machine alone.
 
     Raises:
         UserError: Machine, cards or nodes cannot carry so many trials at once.
     """
-    return _share_of_machine(study) if nodes is None else _share_of_cluster(study, nodes)
+    return _share_of_machine(settings) if nodes is None else _share_of_cluster(settings, nodes)
 
 
-def _share_of_machine(study: Settings) -> Resources:
+def usable_cores() -> int:
+    """Returns the CPU cores that this process may use; all of the machine where the system does not say (macOS)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _share_of_machine(settings: Settings) -> Resources:
     import torch
 
     seen = torch.cuda.device_count()
-    device = None if study.device is None else str(study.device).lower()
+    device = None if settings.device is None else str(settings.device).lower()
     visible = None
     cards = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # 0 is the first card of those that are seen
     if device not in (None, "cpu"):
@@ -54,43 +61,51 @@ def _share_of_machine(study: Settings) -> Resources:
         if not all(part.isdigit() and int(part) < seen for part in wanted):
             have = f"GPUs 0 to {seen - 1}" if seen else "no GPU"
             raise fail(
-                "device", f"got {study.device!r}, and this machine shows {have}.", "use --device cpu or a GPU it has."
+                "device",
+                f"got {settings.device!r}, and this machine shows {have}.",
+                "use --device cpu or a GPU it has.",
             )
         chosen = [cards[int(part)] if len(cards) >= seen and cards[0] else part for part in wanted]
         visible, seen = ",".join(chosen), len(wanted)
-    gpus = 0.0 if device == "cpu" else float(seen if study.gpus is None else study.gpus)
-    cpus = study.cpus or len(os.sched_getaffinity(0))
+    gpus = 0.0 if device == "cpu" else float(seen if settings.gpus is None else settings.gpus)
+    cpus = settings.cpus or usable_cores()
     if gpus > seen:
         raise fail("gpus", f"{gpus:g} wanted, {seen} seen.", "lower --gpus, or check CUDA_VISIBLE_DEVICES.")
-    fits = _fit_on_gpus(gpus, gpus / study.concurrent) if gpus else cpus
-    _require(study, fits, f"{gpus:g} GPUs at {gpus / study.concurrent:.3g} each" if gpus else f"{cpus} CPU cores", gpus)
-    return Resources(gpus, cpus, gpus / study.concurrent, cpus / study.concurrent, visible)
+    fits = _fit_on_gpus(gpus, gpus / settings.concurrent) if gpus else cpus
+    _require(
+        settings, fits, f"{gpus:g} GPUs at {gpus / settings.concurrent:.3g} each" if gpus else f"{cpus} CPU cores", gpus
+    )
+    return Resources(gpus, cpus, gpus / settings.concurrent, cpus / settings.concurrent, visible)
 
 
-def _share_of_cluster(study: Settings, nodes: Sequence[Node]) -> Resources:
+def _share_of_cluster(settings: Settings, nodes: Sequence[Node]) -> Resources:
     """As on one machine, but a trial lies on one node, and Ray chooses the card.
 
     Where the study does not say how many cores and cards it uses, each trial gets as many as let all of them be placed.
     """
-    device = None if study.device is None else str(study.device).lower()
+    device = None if settings.device is None else str(settings.device).lower()
     if device not in (None, "cpu"):
-        raise fail("device", f"got {study.device!r}; on a cluster Ray assigns the cards.", "leave it out, or say cpu.")
+        raise fail(
+            "device", f"got {settings.device!r}; on a cluster Ray assigns the cards.", "leave it out, or say cpu."
+        )
     seen, cores = sum(node.gpus for node in nodes), int(sum(node.cpus for node in nodes))
-    gpus = 0.0 if device == "cpu" else float(seen if study.gpus is None else study.gpus)
-    cpus = study.cpus or cores
+    gpus = 0.0 if device == "cpu" else float(seen if settings.gpus is None else settings.gpus)
+    cpus = settings.cpus or cores
     for name, wanted, there in (("gpus", gpus, seen), ("cpus", cpus, cores)):
         if wanted > there:
             raise fail(name, f"{wanted:g} wanted, the cluster has {there:g}.", f"lower --{name}, or add nodes.")
-    gpu_share = gpus / study.concurrent
-    if study.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
+    gpu_share = gpus / settings.concurrent
+    if settings.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
         gpu_share = 1.0 if gpu_share >= 1 else 1 / math.ceil(1 / gpu_share - 1e-9)
-    share = cpus / study.concurrent
-    if study.cpus is None:
-        shares = sorted({node.cpus / part for node in nodes for part in range(1, study.concurrent + 1)}, reverse=True)
-        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= study.concurrent), share)
+    share = cpus / settings.concurrent
+    if settings.cpus is None:
+        shares = sorted(
+            {node.cpus / part for node in nodes for part in range(1, settings.concurrent + 1)}, reverse=True
+        )
+        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= settings.concurrent), share)
     have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
     on = f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})"
-    _require(study, _fit(nodes, share, gpu_share), on, gpus)
+    _require(settings, _fit(nodes, share, gpu_share), on, gpus)
     return Resources(gpus, cpus, gpu_share, share)
 
 
@@ -103,11 +118,11 @@ def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
     return fits
 
 
-def _require(study: Settings, fits: int, on: str, gpus: float) -> None:
-    if study.concurrent > fits:
+def _require(settings: Settings, fits: int, on: str, gpus: float) -> None:
+    if settings.concurrent > fits:
         other = f"use --concurrent {fits}, or raise" if fits else "lower --concurrent, or change"
         fix = f"{other} {'--gpus' if gpus else '--cpus'}."
-        raise fail("concurrent", f"{study.concurrent} trials at once on {on}: {fits} fit.", fix)
+        raise fail("concurrent", f"{settings.concurrent} trials at once on {on}: {fits} fit.", fix)
 
 
 def _fit_on_gpus(gpus: float, share: float) -> int:
@@ -118,15 +133,15 @@ def _fit_on_gpus(gpus: float, share: float) -> int:
     return per_card * int(gpus) + int((gpus % 1) / share + 1e-9)
 
 
-def suited(resources: Resources, study: Settings, model: str) -> Resources:
+def with_threads(resources: Resources, settings: Settings, model: str) -> Resources:
     """Returns what each trial has, with one thread only where it is a CPU and the images are too small for more.
 
     Args:
-        resources: As `share_out` returned them.
-        study: The settings.
+        resources: As `share_resources` returned them.
+        settings: Of the study.
         model: As `find_model` returned it.
     """
-    imgsz = study.fixed.get("imgsz")
+    imgsz = settings.fixed.get("imgsz")
     if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
         return resources
     return replace(resources, one_thread=size_of(model) * imgsz**2 < THREADED)
@@ -159,20 +174,25 @@ def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> li
     return []
 
 
-def forecast(study: Settings, model: str, wandb: str) -> int:
+def disk_needed(settings: Settings, model: str, tracking: str) -> int:
     """Returns the bytes that a study fills at most.
 
-    An ended trial keeps its curves and best.pt, if its weights are kept at all; W&B's offline runs hold both again.
-    A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record yet; a
-    paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only when
-    those before are waiting for trials that train.
+    An ended trial keeps its curves and best.pt, if its weights are kept at all; offline runs of the tracker hold both
+    again. A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record
+    yet; a paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only
+    when those before are waiting for trials that train.
+
+    Args:
+        settings: Of the study, resolved.
+        model: As `find_model` returned it.
+        tracking: Mode of the tracker.
     """
-    size = size_of(model)
-    kept = study.weights_kept
-    best = study.num_samples if kept is None else min(study.num_samples, kept + 1)
-    copies = study.num_samples * (size + CURVES) if wandb == "offline" else 0
-    resumable = 4 * RESUMABLE * study.concurrent
-    if study.scheduler == "halving" and study.asha:
-        paused = max(0, min(study.num_samples, study.concurrent * study.asha.batch) - study.concurrent)
+    size, trials = size_of(model), settings.trials
+    kept = settings.weights_kept
+    best = trials if kept is None else min(trials, kept + 1)
+    copies = trials * (size + CURVES) if tracking == "offline" else 0
+    resumable = 4 * RESUMABLE * settings.concurrent
+    if isinstance(settings.scheduler, HalvingSettings):
+        paused = max(0, min(trials, settings.concurrent * settings.scheduler.batch) - settings.concurrent)
         resumable += (2 * RESUMABLE + STATE) * paused
-    return (best + resumable) * size + study.num_samples * CURVES + copies
+    return (best + resumable) * size + trials * CURVES + copies

@@ -15,13 +15,14 @@ from typing import Any
 
 from yolotune._yaml import write_yaml
 from yolotune.config.arguments import ANY_SEED, SEEDS
+from yolotune.config.layers import load_settings
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
 from yolotune.record.lock import owned
+from yolotune.record.origin import Origin
 from yolotune.record.study import (
     CONFIRMED,
-    FINISHED,
     SCHEMA,
     Confirmed,
     StudyRecord,
@@ -29,12 +30,16 @@ from yolotune.record.study import (
     best_trials,
     read_study,
 )
+from yolotune.record.verdict import FINISHED
 from yolotune.record.writer import write_confirmed_best
-from yolotune.tuner.check import check, notes
-from yolotune.tuner.plan import Listener, Origin, Plan, hyperparameters
-from yolotune.tuner.runner import run
-from yolotune.workflows.paired import LEVEL, Compared, best_of, compare, verdict
+from yolotune.tuner.advice import advice
+from yolotune.tuner.check import check
+from yolotune.tuner.events import Listener
+from yolotune.tuner.plan import Objects, Plan, hyperparameters
+from yolotune.workflows.objects import OBJECT, require_objects
+from yolotune.workflows.paired import LEVEL, PairedPoint, best_of, compare, conclusion
 from yolotune.workflows.resume import changes, read_search
+from yolotune.workflows.running import run_plan
 
 
 @dataclass(frozen=True)
@@ -46,62 +51,70 @@ class Confirmation:
         seeds: That every point was trained on.
         points: The defaults first, then by their search value.
         best: What best.yaml holds now; None where no point trained to its end on every seed.
-        verdict: What may be said, in words.
+        conclusion: What may be said, in words.
     """
 
     record: StudyRecord
     seeds: tuple[int, ...]
-    points: tuple[Compared, ...]
+    points: tuple[PairedPoint, ...]
     best: Confirmed | None
-    verdict: str
+    conclusion: str
 
 
 def confirm(
-    folder: Path, study: Settings, listener: Listener | None = None, *, top: int = 3, seeds: int = 3
+    folder: str | Path,
+    settings: Settings | None = None,
+    listener: Listener | None = None,
+    *,
+    top: int = 3,
+    seeds: int = 3,
+    objects: Objects | None = None,
 ) -> Confirmation:
     """Trains the best points of a search and the defaults on fresh seeds, and compares them.
 
-    Goes on where it was; what is trained is not trained again. All points are trained on all seeds, those of earlier
-    calls included, so that every difference is a paired one.
+    It continues where it was; what is trained is not trained again. All points are trained on all seeds, those of
+    earlier calls included, so that every difference is a paired one.
 
     Args:
         folder: Of the search.
-        study: Its settings; resources and W&B may be others than before.
+        settings: Its settings; resources and W&B may be others than before. None for those it has.
         listener: Who is told what happens.
-        top: Points beside the defaults, by their search value.
-        seeds: Fresh seeds.
+        top: Points beside the defaults, by their search value; 1 or more.
+        seeds: Fresh seeds, the same for every point; 2 or more give an uncertainty.
+        objects: What only Python can give.
 
     Raises:
         UserError: Nothing to confirm, or dataset or settings are others than the search's.
         StudyFailed: No training has a value.
-        KeyboardInterrupt: It was stopped; the same call goes on.
+        KeyboardInterrupt: It was stopped; the same call continues.
     """
     search = read_search(folder)
+    settings = settings or load_settings(search.folder, {})
     target = search.folder / CONFIRMED.parent
-    with owned(search.folder):  # a search that went on meanwhile would write best.yaml too
+    with owned(search.folder):  # a search that is resumed meanwhile would write best.yaml too
         before = read_study(target) if (target / "study.yaml").exists() else None
         _require_same_search(search, before)
         recorded = before.trials if before else []
-        chosen = contenders(search, top, recorded)
-        fresh = fresh_seeds(int(search.settings["seed"]), seeds, [int(trial.point["seed"]) for trial in recorded])
+        chosen = candidates(search, top, recorded)
+        fresh = fresh_seeds(search.settings.seed, seeds, [int(trial.point["seed"]) for trial in recorded])
         wanted: list[Point] = [{**trial.point, "seed": seed} for seed in fresh for trial in chosen]
         ended = [trial.point for trial in recorded if not trial.unfinished]
         if before is None or any(point not in ended for point in wanted):
             others = sum(trial.point not in wanted for trial in recorded)
-            plan = _plan(search, study, target, wanted, others, f"--top {top} --seeds {seeds}")
+            plan = _plan(search, settings, wanted, others=others, again=f"--top {top} --seeds {seeds}", objects=objects)
             if before is not None:
                 _require_same_settings(before, plan)
-            before = run(plan, listener, before)
+            before = run_plan(plan, listener or Listener(), before)
         found = compared(search, before, chosen, fresh)
         _write(search, found)
         if found.best is not None:
             trial = search.trial(found.best.trial)
-            settings = hyperparameters(study, str(search.settings["model"]), trial.point, trial.effective)
-            write_confirmed_best(search.folder, search.metric, found.best, settings)
+            arguments = hyperparameters(settings, search.settings.model, trial.point, trial.effective)
+            write_confirmed_best(search.folder, search.metric, found.best, arguments)
         return found
 
 
-def contenders(search: StudyRecord, top: int, recorded: Sequence[TrialRecord]) -> list[TrialRecord]:
+def candidates(search: StudyRecord, top: int, recorded: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Returns the trials whose points are to be trained: the defaults, the best, and those of earlier calls.
 
     Args:
@@ -115,7 +128,7 @@ def contenders(search: StudyRecord, top: int, recorded: Sequence[TrialRecord]) -
     ranked = [trial for trial in best_trials(search, len(search.trials)) if trial.point != defaults.point]
     if not ranked:
         what = "no trial beside the defaults has ended with a value, so there is nothing to confirm."
-        raise fail(str(search.folder), what, "go on with the search first: yolotune resume.")
+        raise fail(str(search.folder), what, "resume the search first: yolotune resume.")
     known = [_without_seed(trial.point) for trial in recorded]
     later = [trial for trial in ranked[top:] if trial.point in known]
     return [defaults, *ranked[:top], *later]
@@ -161,31 +174,42 @@ def compared(
     if best is not None and best.mean is not None:
         known = search.best.value if search.best and search.best.value is not None else best.mean
         held = Confirmed(best.trial, best.mean, tuple(seeds), known)
-    return Confirmation(record, tuple(seeds), points, held, verdict(points, search.mode))
+    return Confirmation(record, tuple(seeds), points, held, conclusion(points, search.mode))
 
 
-def _plan(search: StudyRecord, study: Settings, target: Path, wanted: list[Point], others: int, again: str) -> Plan:
+def _plan(
+    search: StudyRecord, settings: Settings, wanted: list[Point], *, others: int, again: str, objects: Objects | None
+) -> Plan:
     """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
-    settings = {**study.model_dump(), "preset": "none", "num_samples": len(wanted) + others}
-    settings |= {"points": [], "warm_start": [], "scheduler": "none", "plateau": None}
-    settings |= {"effort": None, "budget": None}
-    searched = Settings(**settings)
-    plan = check(searched, target)
+    target = search.folder / CONFIRMED.parent
+    without_rules = {"points": [], "warm_start": [], "scheduler": "none", "plateau": None, "effort": None}
+    if settings.search.startswith(OBJECT):  # its sampler is not needed here
+        settings = settings.model_copy(update={"search": "random"})
+    require_objects(settings, objects or Objects())
+    given = {**settings.model_dump(), **without_rules, "preset": "none", "budget": None}
+    given["num_samples"] = len(wanted) + others
+    same = Settings(**given)
+    plan = check(same, target, objects=objects)
     fix = "undo the change: a confirm trains as the search did. For a training with other settings: yolotune retrain."
     changed = changes(search, plan, fix)
     if changed:
         raise UserError(changed)
-    settings |= {"space": {**study.space, "seed": ANY_SEED}, "search": "random", "name": f"{study.name}-confirm"}
+    given |= {"space": {**settings.space, "seed": ANY_SEED}, "search": "random", "name": f"{settings.name}-confirm"}
     seeds = sorted({int(point["seed"]) for point in wanted})
     what = f"{len(wanted) // len(seeds)} points, the defaults among them, on seeds {', '.join(map(str, seeds))}"
-    origin = Origin("confirm", study.name, str(search.settings["uid"]), "..", again, what)
-    said = notes(searched, plan.dataset)  # of the space, which is not searched here
-    left = [note for note in plan.notes if note not in said]
-    return replace(plan, study=Settings(**settings), points=wanted, notes=left, folder=target, origin=origin)
+    said = advice(plan.settings, plan.dataset)  # of the space, which is not searched here
+    return replace(
+        plan,
+        settings=Settings(**given),
+        points=wanted,
+        notes=[note for note in plan.notes if note not in said],
+        folder=target,
+        origin=Origin("confirm", settings.name, search.uid, search="..", again=again, what=what),
+    )
 
 
 def _require_same_search(search: StudyRecord, before: StudyRecord | None) -> None:
-    if before is not None and before.settings.get("origin", {}).get("uid") != search.settings["uid"]:
+    if before is not None and (before.origin is None or before.origin.uid != search.uid):
         what = "confirms another search."
         raise fail(str(before.folder), what, "move that folder away, then confirm this search.")
 
@@ -206,11 +230,11 @@ def _write(search: StudyRecord, found: Confirmation) -> None:
     best = found.best
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "objective": search.settings["objective"],
+        "objective": search.settings.objective,
         "mode": search.mode,
         "level": LEVEL,
         "seeds": list(found.seeds),
-        "verdict": found.verdict,
+        "verdict": found.conclusion,
         "points": [
             {
                 "trial": point.trial,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yolotune.config.layers import make_settings
 from yolotune.config.settings import Settings
 from yolotune.data.shapes import make_shapes
 
@@ -21,14 +22,14 @@ SPACE = {
 }
 
 
-def demo_study(folder: Path) -> Settings:
-    """Makes the dataset of shapes and returns the demo's study on it.
+def demo_settings(folder: Path) -> Settings:
+    """Makes the dataset of shapes and returns the settings of the demo's study on it.
 
     Args:
         folder: The dataset goes to `folder/shapes`, the study to `folder/study`.
     """
     folder = folder.resolve()
-    return Settings(
+    return make_settings(
         data=str(make_shapes(folder / "shapes", train=96, val=32, size=64, per_image=2)),
         model="yolo11n-seg.yaml",
         project=str(folder),
@@ -39,5 +40,5 @@ def demo_study(folder: Path) -> Settings:
         device="cpu",
         space=SPACE,
         train={"optimizer": "AdamW", "nbs": 16, "mosaic": 0.0, "warmup_epochs": 1, "warmup_bias_lr": 0.0},
-        asha={"grace_period": 0.2, "reduction_factor": 2},
+        scheduler={"name": "asha", "grace_period": 0.2, "reduction_factor": 2, "rank": "signals"},
     )

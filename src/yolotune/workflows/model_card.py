@@ -8,7 +8,7 @@ from typing import Any
 
 from yolotune.metrics import GROUPS, SHORT
 from yolotune.record.study import StudyRecord, TrialRecord
-from yolotune.tracking.wandb import run_id
+from yolotune.tracking import run_id
 from yolotune.tuner.plan import Plan
 from yolotune.workflows.paired import mean, spread
 
@@ -26,7 +26,7 @@ def sentence(record: StudyRecord, *, on_all: bool) -> str:
     best = record.best
     if best is None:
         return "No training has a value."
-    said = f"Seed {best.point['seed']}: {record.settings['objective']} {best.value:.4f} at epoch {best.best_epoch}."
+    said = f"Seed {best.point['seed']}: {record.settings.objective} {best.value:.4f} at epoch {best.best_epoch}."
     values = [trial.value for trial in record.trials if trial.value is not None]
     deviation = spread(values)
     if deviation is not None:
@@ -51,7 +51,7 @@ def model_card(search: StudyRecord, trial: TrialRecord, plan: Plan, record: Stud
     assert best is not None
     environment = json.loads((record.folder / "environment.json").read_text(encoding="utf-8"))
     sections = {
-        f"{search.settings['name']}: final model": [sentence(record, on_all=on_all)],
+        f"{search.settings.name}: final model": [sentence(record, on_all=on_all)],
         "Data": _data(plan, on_all=on_all),
         "Scores": list(_scores(best, record)),
         "Where it comes from": _lineage(search, trial, plan, record, best),
@@ -95,7 +95,7 @@ def _scores(best: TrialRecord, record: StudyRecord) -> Iterator[str]:
         if any(number is not None for number in numbers):
             yield f"| {title} | " + " | ".join("-" if n is None else f"{n:.4f}" for n in numbers) + " |"
     yield ""
-    yield f"| seed | {record.settings['objective']} | verdict |"
+    yield f"| seed | {record.settings.objective} | verdict |"
     yield "|---|---|---|"
     for trial in record.trials:
         value = "-" if trial.value is None else f"{trial.value:.4f}"
@@ -106,8 +106,8 @@ def _scores(best: TrialRecord, record: StudyRecord) -> Iterator[str]:
 def _lineage(search: StudyRecord, trial: TrialRecord, plan: Plan, record: StudyRecord, best: TrialRecord) -> list[str]:
     value = "-" if trial.value is None else f"{trial.value:.4f}"
     lines = [
-        f"- Search `{search.settings['name']}`, uid `{search.settings['uid']}`, trial {trial.number}",
-        f"- Search value of that trial ({search.settings['objective']}): {value}",
+        f"- Search `{search.settings.name}`, uid `{search.uid}`, trial {trial.number}",
+        f"- Search value of that trial ({search.settings.objective}): {value}",
     ]
     held = search.confirmed
     if held is not None and held.trial == trial.number:
@@ -115,11 +115,11 @@ def _lineage(search: StudyRecord, trial: TrialRecord, plan: Plan, record: StudyR
         lines.append(f"- Confirmed: mean {held.mean:.4f} over the fresh seeds {seeds}")
     else:
         lines.append("- Not confirmed on fresh seeds")
-    if plan.wandb == "disabled":
-        return [*lines, "- Not kept in W&B"]
-    run = run_id(str(record.settings["uid"]), best.number)
-    source = run_id(str(search.settings["uid"]), trial.number)
-    return [*lines, f"- W&B ({plan.wandb}): run `{run}`, made from run `{source}`"]
+    if plan.tracking == "disabled":
+        return [*lines, "- Not tracked"]
+    run = run_id(record.uid, best.number)
+    source = run_id(search.uid, trial.number)
+    return [*lines, f"- {plan.settings.tracker} ({plan.tracking}): run `{run}`, made from run `{source}`"]
 
 
 def _hyperparameters(plan: Plan, best: TrialRecord) -> Iterator[str]:

@@ -13,30 +13,6 @@ from dataclasses import dataclass
 
 #: Two-sided confidence of all intervals.
 LEVEL = 0.9
-#: Quantile 0.95 of Student's t by degrees of freedom, from 1 on.
-T95 = (
-    6.313752, 2.919986, 2.353363, 2.131847, 2.015048, 1.943180, 1.894579, 1.859548, 1.833113, 1.812461,
-    1.795885, 1.782288, 1.770933, 1.761310, 1.753050, 1.745884, 1.739607, 1.734064, 1.729133, 1.724718,
-)  # fmt: skip
-Z95 = 1.644854
-
-
-def t95(freedom: int) -> float:
-    """Returns the quantile 0.95 of Student's t, right to four digits.
-
-    Beyond the table by the Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5).
-
-    Args:
-        freedom: Degrees of freedom, from 1 on.
-    """
-    if freedom <= len(T95):
-        return T95[freedom - 1]
-    terms = (
-        (Z95**3 + Z95) / 4,
-        (5 * Z95**5 + 16 * Z95**3 + 3 * Z95) / 96,
-        (3 * Z95**7 + 19 * Z95**5 + 17 * Z95**3 - 15 * Z95) / 384,
-    )
-    return Z95 + math.fsum(term / math.pow(freedom, power) for power, term in enumerate(terms, start=1))
 
 
 def mean(values: Sequence[float]) -> float | None:
@@ -57,11 +33,14 @@ def half_width(differences: Sequence[float]) -> float | None:
     deviation = spread(differences)
     if deviation is None:
         return None
-    return t95(len(differences) - 1) * deviation / math.sqrt(len(differences))
+    from scipy.stats import t  # slow to load, and needed by few commands
+
+    quantile = float(t.ppf((1 + LEVEL) / 2, len(differences) - 1))
+    return quantile * deviation / math.sqrt(len(differences))
 
 
 @dataclass(frozen=True)
-class Compared:
+class PairedPoint:
     """A point of the search after its trainings on fresh seeds.
 
     Attributes:
@@ -120,7 +99,7 @@ class Compared:
 
 def compare(
     trial: int, search_value: float | None, values: Sequence[float | None], defaults: Sequence[float | None]
-) -> Compared:
+) -> PairedPoint:
     """Returns a point compared with the defaults.
 
     Args:
@@ -131,17 +110,17 @@ def compare(
     """
     pairs = zip(values, defaults, strict=True) if trial else ()
     differences = tuple(value - other for value, other in pairs if value is not None and other is not None)
-    return Compared(trial, search_value, tuple(values), differences)
+    return PairedPoint(trial, search_value, tuple(values), differences)
 
 
-def best_of(points: Sequence[Compared], mode: str) -> Compared | None:
+def best_of(points: Sequence[PairedPoint], mode: str) -> PairedPoint | None:
     """Returns the point with the best mean among those that trained on every seed; None without one."""
     sign = 1 if mode == "max" else -1
     whole = [point for point in points if point.whole]
     return max(whole, key=lambda point: sign * (point.mean or 0.0), default=None)
 
 
-def verdict(points: Sequence[Compared], mode: str) -> str:
+def conclusion(points: Sequence[PairedPoint], mode: str) -> str:
     """Returns what may be said of the points, in one or two sentences."""
     seeds = len(points[0].values)
     counted = f"{seeds} seed{'s' if seeds > 1 else ''}"

@@ -1,18 +1,20 @@
-"""Going on with a study: what may have changed since, and what may not."""
+"""Resuming a study: what may have changed since, and what may not."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from yolotune.config.layers import load_settings
 from yolotune.config.settings import Settings
 from yolotune.errors import Problem, UserError, fail
-from yolotune.record.environment import digest
+from yolotune.record.environment import began_with, digest
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.tuner.check import check
-from yolotune.tuner.plan import Listener, Origin, Plan
-from yolotune.tuner.runner import run
+from yolotune.tuner.events import Listener
+from yolotune.tuner.plan import Objects, Plan
+from yolotune.workflows.objects import require_objects
+from yolotune.workflows.running import run_plan
 
 #: Settings that a trial's value depends on: values of before and after a change cannot be compared.
 COMPARED = ("space", "objective", "mode", "epochs", "imgsz", "train", "model")
@@ -20,39 +22,47 @@ ALLOW = "undo the change, start a new study, or give --allow-changes."
 
 
 def resume(
-    folder: Path, study: Settings, listener: Listener | None = None, *, allow_changes: bool = False
+    folder: str | Path,
+    settings: Settings | None = None,
+    listener: Listener | None = None,
+    *,
+    allow_changes: bool = False,
+    objects: Objects | None = None,
 ) -> StudyRecord:
     """Runs what is left of a study and returns its record.
 
     Args:
         folder: The study's folder.
-        study: Its settings of now; the number of trials, ASHA's numbers, resources and more may differ from before.
+        settings: Its settings of now; the number of trials, the scheduler's numbers, resources and more may differ from
+            before. None for those it has.
         listener: Who is told what happens.
-        allow_changes: Go on even where values of before and after cannot be compared.
+        allow_changes: Resume even where values of before and after cannot be compared.
+        objects: What only Python can give; a study that began with such objects needs them again.
 
     Raises:
-        UserError: Dataset, space or objective are others; the difference is shown.
+        UserError: Dataset, space or objective are others, the difference is shown; or an object is missing.
     """
     before = read_search(folder)
-    plan = check(study, before.folder)
+    settings = settings or load_settings(before.folder, {})
+    require_objects(settings, objects or Objects())
+    plan = check(settings, before.folder, objects=objects)
     changed = changes(before, plan)
     if changed and not allow_changes:
         raise UserError(changed)
-    return run(plan, listener, before)
+    return run_plan(plan, listener or Listener(), before)
 
 
-def read_search(folder: Path) -> StudyRecord:
+def read_search(folder: str | Path) -> StudyRecord:
     """Returns the record of a search.
 
     Raises:
         UserError: No study there, or one that trains the points of a search again.
     """
-    record = read_study(folder.resolve())
-    if "origin" in record.settings:
-        origin = Origin(**record.settings["origin"])
-        search = (record.folder / origin.search).resolve()
-        what = f"a {origin.kind} of {search}, not a search."
-        raise fail(str(folder), what, f"give the search; to go on with this: {origin.command(record.folder)}")
+    record = read_study(Path(folder).resolve())
+    if record.origin is not None:
+        search = (record.folder / record.origin.search).resolve()
+        what = f"a {record.origin.kind} of {search}, not a search."
+        raise fail(str(folder), what, f"give the search; to resume this one: {record.origin.command(record.folder)}")
     return record
 
 
@@ -64,11 +74,12 @@ def changes(before: StudyRecord, plan: Plan, fix: str = ALLOW) -> list[Problem]:
         plan: What is to be run now.
         fix: What the user can do about a change.
     """
-    now: dict[str, Any] = {**plan.study.model_dump(), "model": plan.model}
-    recorded = began_with(before.folder / "environment.json")
+    now: dict[str, Any] = {**plan.settings.model_dump(), "model": plan.model}
+    then = before.settings.model_dump()
+    recorded = began_with(before.folder)
     problems = []
     for name in COMPARED:
-        was, wanted = before.settings.get(name), now[name]
+        was, wanted = then[name], now[name]
         if name == "model" and digest(plan.model):  # weights are what they hold, wherever they lie
             was, wanted = recorded["weights"], digest(plan.model)
         if was == wanted:
@@ -84,14 +95,3 @@ def changes(before: StudyRecord, plan: Plan, fix: str = ALLOW) -> list[Problem]:
         what = f"not the dataset the study began with: it had {images}; names, images or labels differ."
         problems.append(Problem(str(plan.dataset.yaml), what, fix))
     return problems
-
-
-def began_with(path: Path) -> dict[str, Any]:
-    """Returns what environment.json says of the dataset and the weights the study began with."""
-    try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-        about = {name: recorded["dataset"][name] for name in ("fingerprint", "images")}
-        return {**about, "weights": recorded["model"]["sha256"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"damaged: it does not say which data and weights the study began with ({type(error).__name__})."
-        raise fail(str(path), what, "restore the file from a copy.") from error

@@ -1,6 +1,6 @@
 """The final training: the best point of a search, or the confirmed one, longer or on more images if wanted.
 
-It is a study of its own in `retrain/<n>/` in which only the seed varies; so it goes on after a crash, shows itself in
+It is a study of its own in `retrain/<n>/` in which only the seed varies; so it continues after a crash, shows itself in
 W&B and on the terminal, and keeps its record as every study does.
 """
 
@@ -14,16 +14,21 @@ from typing import Any
 
 from yolotune._yaml import write_atomic
 from yolotune.config.arguments import ANY_SEED, RESERVED, SEEDS
+from yolotune.config.layers import load_settings
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import with_val_trained
 from yolotune.errors import fail
+from yolotune.record.environment import began_with
+from yolotune.record.origin import Origin
 from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.tuner.check import check
-from yolotune.tuner.plan import Listener, Origin, Plan
-from yolotune.tuner.runner import run
+from yolotune.tuner.events import Listener
+from yolotune.tuner.plan import Objects, Plan
 from yolotune.workflows.model_card import model_card, sentence
-from yolotune.workflows.resume import began_with, changes, read_search
+from yolotune.workflows.objects import require_objects
+from yolotune.workflows.resume import changes, read_search
+from yolotune.workflows.running import run_plan
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,26 @@ class Retrained:
 
 
 def retrain(
-    folder: Path, study: Settings, listener: Listener | None = None, *, seeds: int = 1, on_all: bool = False
+    folder: str | Path,
+    settings: Settings | None = None,
+    listener: Listener | None = None,
+    *,
+    seeds: int = 1,
+    on_all: bool = False,
+    objects: Objects | None = None,
 ) -> Retrained:
     """Trains the point that best.yaml of a search holds, in the next free folder below `retrain/`.
 
-    The same call goes on with one that was stopped on its way.
+    The same call continues one that was stopped on its way.
 
     Args:
         folder: Of the search.
-        study: Its settings as they are to be now; what `train` has beyond the search's own goes before the point.
+        settings: Its settings with changes: epochs, image size, model, `train`, whose arguments go before the point's.
+            None for those it has.
         listener: Who is told what happens.
-        seeds: Trainings: on the study's seed and those after it.
-        on_all: Train on the val images too.
+        seeds: Trainings: on the study's seed and those after it; the best by its value on the val images is marked.
+        on_all: Train on the val images too; then no score is an honest one.
+        objects: What only Python can give.
 
     Raises:
         UserError: No point, or something is wrong with data or arguments.
@@ -61,65 +74,70 @@ def retrain(
         KeyboardInterrupt: It was stopped.
     """
     search = read_search(folder)
+    settings = settings or load_settings(search.folder, {})
+    require_objects(settings.model_copy(update={"search": "random"}), objects or Objects())
     trial = search.chosen
     if trial is None:
-        raise fail(str(folder), "no trial has a value, so there is no point to train.", "go on: yolotune resume.")
-    overrides = changed_arguments(search, study)
-    points: list[Point] = [{"seed": (study.seed + step) % SEEDS} for step in range(seeds)]
+        raise fail(str(folder), "no trial has a value, so there is no point to train.", "resume it: yolotune resume.")
+    overrides = changed_arguments(search, settings)
     origin = Origin(
         kind="retrain",
-        study=study.name,
-        uid=str(search.settings["uid"]),
+        study=settings.name,
+        uid=search.uid,
         search="../..",
-        again=_again(search, study, overrides, seeds, on_all),
-        what=f"trial {trial.number} of {study.name}" + (", on train and val images" if on_all else ""),
+        again=_again(search, settings, overrides, seeds=seeds, on_all=on_all),
+        what=f"trial {trial.number} of {settings.name}" + (", on train and val images" if on_all else ""),
         trial=trial.number,
     )
-    settings = {**study.model_dump(), "preset": "none", "num_samples": seeds, "points": [], "warm_start": []}
-    settings |= {"scheduler": "none", "plateau": None, "effort": None, "budget": None, "search": "random"}
-    settings |= {"space": {"seed": ANY_SEED}, "train": arguments(study, trial, overrides)}
-    settings |= {"name": f"{study.name}-retrain", "keep_weights": "all"}
     folders = _folders(search.folder)
     target = search.folder / "retrain" / str(max(folders, default=0) + 1)
-    plan = check(Settings(**settings), target, searches=False)
+    plan = check(_final_settings(settings, trial, overrides, seeds), target, searches=False, objects=objects)
+    points: list[Point] = [{"seed": (settings.seed + step) % SEEDS} for step in range(seeds)]
     plan = replace(plan, points=points, origin=origin, folder=target, keep_last=True)
     plan = replace(plan, notes=[*plan.notes, *_notes(search, plan)])
     if on_all:
         plan = replace(plan, dataset=with_val_trained(plan.dataset))
-    before = _stopped(folders, plan)
-    record = run(plan, listener, before)
+    record = run_plan(plan, listener or Listener(), _stopped(folders, plan))
     return _finish(search, trial, plan, record, on_all=on_all)
 
 
-def changed_arguments(search: StudyRecord, study: Settings) -> dict[str, Any]:
+def _final_settings(settings: Settings, trial: TrialRecord, overrides: dict[str, Any], seeds: int) -> Settings:
+    """Returns the settings of the final trainings: no rule ends one early, and only the seed varies."""
+    without_rules = {"points": [], "warm_start": [], "scheduler": "none", "plateau": None, "effort": None}
+    only_seeds = {"search": "random", "space": {"seed": ANY_SEED}, "num_samples": seeds, "budget": None}
+    given = {**settings.model_dump(), **without_rules, **only_seeds, "preset": "none", "keep_weights": "all"}
+    return Settings(**{**given, "name": f"{settings.name}-retrain", "train": arguments(settings, trial, overrides)})
+
+
+def changed_arguments(search: StudyRecord, settings: Settings) -> dict[str, Any]:
     """Returns the Ultralytics arguments that are others than in the search; they go before those of the point."""
-    recorded = search.settings["train"]
-    changed = {name: value for name, value in study.train.items() if recorded.get(name, _UNSET) != value}
-    return changed | ({"imgsz": study.imgsz} if study.imgsz != search.settings["imgsz"] else {})
+    recorded = search.settings.train
+    changed = {name: value for name, value in settings.train.items() if recorded.get(name, _UNSET) != value}
+    return changed | ({"imgsz": settings.imgsz} if settings.imgsz != search.settings.imgsz else {})
 
 
 _UNSET = object()
 
 
-def arguments(study: Settings, trial: TrialRecord, overrides: dict[str, Any]) -> dict[str, Any]:
+def arguments(settings: Settings, trial: TrialRecord, overrides: dict[str, Any]) -> dict[str, Any]:
     """Returns what is trained with: the study's fixed arguments, the point, what the trial made of it, the changes."""
-    trained = {**study.parsed[1], **study.train, **trial.point, **trial.effective, **overrides}
+    trained = {**settings.parsed[1], **settings.train, **trial.point, **trial.effective, **overrides}
     return {name: value for name, value in trained.items() if name not in RESERVED}
 
 
-def _again(search: StudyRecord, study: Settings, overrides: dict[str, Any], seeds: int, on_all: bool) -> str:
-    """Returns the words that make this training out of the search: what a user types to go on with it."""
+def _again(search: StudyRecord, settings: Settings, overrides: dict[str, Any], *, seeds: int, on_all: bool) -> str:
+    """Returns the words that make this training out of the search: what a user types to continue it."""
     words = [f"--seeds {seeds}"] if seeds > 1 else []
     words += ["--on-all"] if on_all else []
     for name in ("model", "epochs", "seed"):
-        if getattr(study, name) != search.settings[name]:
-            words.append(f"--{name} {shlex.quote(str(getattr(study, name)))}")
+        if getattr(settings, name) != getattr(search.settings, name):
+            words.append(f"--{name} {shlex.quote(str(getattr(settings, name)))}")
     return " ".join([*words, *(shlex.quote(f"{name}={value}") for name, value in overrides.items())])
 
 
 def _notes(search: StudyRecord, plan: Plan) -> list[str]:
     said = []
-    recorded = began_with(search.folder / "environment.json")
+    recorded = began_with(search.folder)
     if recorded["fingerprint"] != plan.dataset.fingerprint:
         said.append("not the dataset of the search: values of then and now cannot be compared.")
     held = search.confirmed
@@ -139,11 +157,11 @@ def _stopped(folders: dict[int, Path], plan: Plan) -> StudyRecord | None:
     if latest is None or not (latest / "study.yaml").exists():
         return None
     record = read_study(latest)
-    said = record.settings.get("origin", {})
-    if plan.origin is None or (said.get("again"), said.get("trial")) != (plan.origin.again, plan.origin.trial):
+    origin = record.origin
+    if plan.origin is None or origin is None or (origin.again, origin.trial) != (plan.origin.again, plan.origin.trial):
         return None
     ended = [trial for trial in record.trials if not trial.unfinished]
-    over = len(ended) >= plan.study.num_samples and (record.best is None or (latest / CARD).exists())
+    over = len(ended) >= plan.settings.trials and (record.best is None or (latest / CARD).exists())
     return None if over or changes(record, plan) else record
 
 
@@ -154,7 +172,7 @@ CARD = WEIGHTS / "model-card.md"
 def _finish(search: StudyRecord, trial: TrialRecord, plan: Plan, record: StudyRecord, *, on_all: bool) -> Retrained:
     """Puts the best model where users look for it, and last its card: with it the retrain is complete."""
     best = record.best
-    assert best is not None  # else the engine has said that the study failed
+    assert best is not None  # else the run has failed
     folder = record.folder / WEIGHTS
     folder.mkdir(exist_ok=True)
     for name in ("best.pt", "last.pt"):

@@ -1,0 +1,1 @@
+"""How good a search is: simulated over recorded trainings (`tables/`), and on real ones."""

@@ -1,0 +1,261 @@
+"""The sentences of the page: what was found, how sure that is, what it cost. Plain text, escaped where it is put."""
+
+from __future__ import annotations
+
+from yolotune.config.scheduling import NoScheduler
+from yolotune.metrics import overfitting_level
+from yolotune.record.provenance import told_of
+from yolotune.record.study import StudyRecord, TrialRecord
+from yolotune.report.formatting import duration, label, listed, number, plural
+from yolotune.report.importance import ENOUGH
+from yolotune.report.outcome import sentence
+from yolotune.report.results import Gain, Results, dataset_count
+from yolotune.report.rungs import first_rung
+from yolotune.report.trials import SHOWN, TRAINED_IN_FULL, level_counts
+
+HEADLINES = {
+    Gain.NOTHING: "No trial has a value yet.",
+    Gain.UNKNOWN: "There is a best point, but nothing to compare it with.",
+    Gain.NONE: "The search has not beaten Ultralytics’ defaults.",
+    Gain.NOISE: "The best point is not clearly better than Ultralytics’ defaults.",
+    Gain.LIKELY: "The best point is probably better than Ultralytics’ defaults.",
+    Gain.CLEAR: "The best point is better than Ultralytics’ defaults.",
+}
+
+
+def tiles(results: Results) -> list[tuple[str, str, str]]:
+    """Returns the few numbers on top: number, what it is, and a remark."""
+    record, best = results.record, results.best
+    shown = []
+    if best:
+        shown.append((number(best.value, 3), label(record.metric), f"trial {best.number}, epoch {best.best_epoch}"))
+    if results.gain is not None and results.kind is not Gain.UNKNOWN and best and best is not results.defaults:
+        sign = "+" if record.mode == "max" else "−"
+        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "probably real", Gain.CLEAR: "larger than the noise"}
+        remark = f"{worth.get(results.kind, 'nothing')} (±{number(results.noise.level, 3)})"
+        shown.append((f"{sign}{number(results.gain, 3)}", "over the defaults", remark))
+    if record.trials:
+        remark = f"of {results.full_epochs:,}, {results.saved:.0%} saved"
+        shown.append((f"{record.epochs_trained:,}", "epochs trained", remark))
+        shown.append((f"{len(record.trials):,}", "trials", _verdict_counts(record)))
+    return shown
+
+
+# --- what was found ----------------------------------------------------------------------------------------------
+
+
+def conclusion(results: Results) -> list[str]:
+    """Returns in a few sentences what was gained, from what it began, what it cost, and what has not ended."""
+    texts = (_gained(results), _warm_start(results), _cost(results), sentence(results.outcome), _not_ended(results))
+    return [text for text in texts if text]
+
+
+def _gained(results: Results) -> str:
+    best, defaults = results.best, results.defaults
+    if best is None or best.value is None:
+        return "As soon as a trial has ended with a value, this page says what the search has gained."
+    metric = label(results.record.metric)
+    first = f"Trial {best.number} reached {metric} {number(best.value, 3)} at epoch {best.best_epoch}"
+    if results.kind is Gain.NONE:
+        if best is defaults:
+            return f"{first}, and it is trial 0: Ultralytics’ defaults, which no point of the search has beaten."
+        return f"{first}, no more than trial 0, Ultralytics’ defaults."
+    if results.kind is Gain.UNKNOWN or defaults is None or defaults.value is None or results.gain is None:
+        return f"{first}. {_no_comparison(defaults)}"
+    less = "" if results.record.mode == "max" else ", where less is better"
+    return (
+        f"{first}{less}; Ultralytics’ defaults, trial 0, reached {number(defaults.value, 3)}: a gain of "
+        f"{number(results.gain, 3)}."
+    )
+
+
+def _no_comparison(defaults: TrialRecord | None) -> str:
+    if defaults is None:
+        return "Trial 0, Ultralytics’ defaults, is not in the record, so the gain over them is unknown."
+    how = f"ended {defaults.verdict}" if defaults.verdict else "has no verdict yet"
+    return (
+        f"Trial 0, Ultralytics’ defaults, {how} after {plural(len(defaults.epochs), 'epoch')}, so its value is not "
+        "what the defaults reach in full, and the gain over them is unknown."
+    )
+
+
+def _warm_start(results: Results) -> str:
+    """Returns which points earlier studies gave, and what that means for the figures."""
+    record, best = results.record, results.best
+    if not record.warm_from:
+        return ""
+    here = [str(trial.number) for trial in record.trials if record.known_from(trial.point)]
+    tried = f", tried here as trial{'s' if len(here) > 1 else ''} {listed(here)}" if here else ""
+    text = f"The search did not begin from nothing: it was given {told_of(record.warm_from)}{tried}"
+    if best is not None:
+        is_known = "is" if record.known_from(best.point) else "is not"
+        text += f" (the best trial, {best.number}, {is_known} one of them)"
+    text += ". So these figures say less about the search than those of a study without a warm start."
+    if any(one.same_data for one in record.warm_from):
+        text += " Points from the same data were chosen on these very validation images, which may flatter them."
+    return text
+
+
+def _cost(results: Results) -> str:
+    record = results.record
+    if not record.trials:
+        return ""
+    text = f"{plural(len(record.trials), 'trial')} ({_verdict_counts(record)}) trained "
+    text += plural(record.epochs_trained, "epoch")
+    text += f" in {duration(results.seconds)} of training" if results.seconds else ""
+    if results.full_epochs > record.epochs_trained:
+        text += f"; without early stopping it would have been {results.full_epochs:,}, so {results.saved:.0%} was saved"
+    return text + "."
+
+
+def _verdict_counts(record: StudyRecord) -> str:
+    """Returns `14 pruned and 2 completed`."""
+    ordered = sorted(record.verdicts.items(), key=lambda item: -item[1])
+    return listed([f"{count:,} {verdict}" for verdict, count in ordered])
+
+
+def _not_ended(results: Results) -> str:
+    parts = []
+    if results.running:
+        parts.append(f"{_trials(results.running)} without a verdict: running now, or the study was killed.")
+    if results.interrupted:
+        parts.append(f"{_trials(results.interrupted)} interrupted; resume the study to continue.")
+    if results.failed:
+        parts.append(f"{_trials(results.failed)} without a usable value: see what failed.")
+    return " ".join(parts)
+
+
+def _trials(trials: list[TrialRecord]) -> str:
+    numbers = listed([str(trial.number) for trial in trials], 8)
+    return f"Trial {numbers} is" if len(trials) == 1 else f"Trials {numbers} are"
+
+
+# --- how sure that is --------------------------------------------------------------------------------------------
+
+
+def certainty(results: Results) -> list[str]:
+    """Returns what else than the point could have moved the value, and how large the gain is beside that."""
+    if results.best is None or results.best.value is None:
+        return []
+    noise = results.noise
+    texts = [f"Every trial was trained once, with seed {results.settings.seed}."]
+    if noise.jitter is not None:
+        moves = f"In the last third of full trainings the objective moves by {number(noise.jitter, 3)} from one epoch "
+        texts.append(f"{moves}to the next (median).")
+    else:
+        texts.append("No trial was long enough to say how much the objective moves from one epoch to the next.")
+    if noise.sampling is not None:
+        objects, images = (dataset_count(results.environment, what, "val") for what in ("instances", "images"))
+        texts.append(
+            f"{plural(objects or 0, 'labelled object')} in {plural(images or 0, 'validation image')} leave a score of "
+            f"{number(results.best.value, 2)} uncertain by roughly ±{number(noise.sampling, 3)} (one standard error)."
+        )
+    texts += [_compared_with_noise(results), _confirmed(results)]
+    return [text for text in texts if text]
+
+
+def _compared_with_noise(results: Results) -> str:
+    if results.gain is None or results.kind in (Gain.UNKNOWN, Gain.NONE, Gain.NOTHING):
+        return ""
+    gain, level = number(results.gain, 3), number(results.noise.level, 3)
+    compared = f"Compared with the largest of these, {level}, a gain of {gain}"
+    if results.noise.level == results.noise.floor:
+        compared = f"Compared with {level}, the least that is taken for a gain, a gain of {gain}"
+    tries = sum(trial.value is not None for trial in results.record.trials)
+    luck = f"the best of {tries} values is also the luckiest"
+    if results.kind is Gain.NOISE:
+        return f"{compared} may be noise, and {luck}: confirm it before you rely on it."
+    if results.kind is Gain.LIKELY:
+        return f"{compared} is probably real, and {luck}: confirm it with other seeds."
+    return f"{compared} is far more than noise, though {luck}."
+
+
+def _confirmed(results: Results) -> str:
+    """Returns what was found when the best points were trained again on fresh seeds, if they were."""
+    confirmed = results.record.confirmed
+    if confirmed is None:
+        return ""
+    searched = results.record.trial(confirmed.trial).value
+    return (
+        f"Trained again in full on {plural(len(confirmed.seeds), 'fresh seed')}, trial {confirmed.trial} was the best "
+        f"of those compared: {number(confirmed.mean, 3)} on average, where the search had seen {number(searched, 3)}. "
+        "confirm/confirmed.yaml has the comparison with the defaults."
+    )
+
+
+# --- the sections below ------------------------------------------------------------------------------------------
+
+
+def left_out(record: StudyRecord) -> str:
+    """Returns which trials the charts leave out; empty where they show all."""
+    if len(record.trials) <= SHOWN:
+        return ""
+    return (
+        f"Drawn are {SHOWN} of {len(record.trials):,} trials: trial 0, the best {SHOWN // 2}, and the rest evenly over "
+        "the study. The numbers in words, and the table, count all of them."
+    )
+
+
+def about_rungs(results: Results) -> str:
+    """Returns how trials were compared with each other while they trained."""
+    scheduler, found = results.settings.scheduler, results.rungs
+    if isinstance(scheduler, NoScheduler):
+        return "No scheduler: no trial was compared with others while it trained."
+    first = first_rung(results.record)
+    if first is None:
+        return (
+            f"The scheduler {scheduler.name} has no rungs to show. Why it ended a trial stands in the table of trials."
+        )
+    if not found:
+        return f"No trial has reached a rung yet; the first is at epoch {first}."
+    cut, rungs = plural(sum(len(rung.cut) for rung in found), "trial"), plural(len(found), "rung")
+    marks = "Crosses were cut; lines follow those that went on."
+    if found[0].group == "batch":
+        count = len({rung.bracket for rung in found})
+        batches = "1 batch" if count == 1 else f"{count} batches"
+        return (
+            f"Halving cut {cut} at {rungs} of {batches}. At a rung a batch waits until all its trials are there, and "
+            f"the best of them go on. {marks}"
+        )
+    return (
+        f"ASHA compared trials at {rungs} and cut {cut}. A trial is compared with those that reached the rung before "
+        f"it, so an early one may pass with a rank at which a later one is cut. {marks}"
+    )
+
+
+def about_importance(results: Results) -> str:
+    """Returns what the importances are worth, or why there are none."""
+    count, found = len(results.finished), results.importance
+    if found is None:
+        if count < ENOUGH:
+            return (
+                f"{plural(count, 'trial')} finished with a value. With fewer than {ENOUGH}, importance means nothing "
+                "yet, so none is shown."
+            )
+        return "There is no importance to show: too few trials with points in one space, or all with the same value."
+    strong = found.strong
+    stands = f"{listed(strong, 6)} {'stands' if len(strong) == 1 else 'stand'} out" if strong else "none stands out"
+    names = plural(len(found.shares), "hyperparameter")
+    text = (
+        f"PED-ANOVA asks where the best trials lie and the others do not. Of {names}, {stands} from chance: from what "
+        f"the strongest reaches when values are shuffled among the trials. It rests on {plural(found.trials, 'trial')} "
+        f"for {names}"
+    )
+    text += "; take it as a hint" if found.trials < 5 * len(found.shares) else ""
+    text += f", taken evenly over {count:,}" if found.trials < count else ""
+    return text + (f"; {found.pruned} of them count with the value at which they were pruned." if found.pruned else ".")
+
+
+def about_overfitting(results: Results) -> str:
+    """Returns how many trials overfit, and how far the best one does."""
+    gaps = results.gaps
+    if not gaps:
+        return "No trial reported F1 on both splits, so nothing can be said about overfitting."
+    text = f"Train F1 less val F1 at each trial’s best epoch: {listed(level_counts(gaps))}, by the guide’s bands."
+    if results.best and results.best.number in gaps:
+        gap = gaps[results.best.number]
+        text += f" The best trial’s gap is {gap:+.3f}: {overfitting_level(gap)}."
+    short = sum(trial.number in gaps and trial.verdict not in TRAINED_IN_FULL for trial in results.record.trials)
+    if short:
+        text += f" {short:,} of these trials did not train to the end, and had little time to overfit."
+    return text

@@ -1,0 +1,310 @@
+"""The one place of the driver where a report is recorded, judged and told, and where every verdict is made.
+
+What a trial says arrives here first, before any part of Ray acts on it (`ray_hooks.py`). It is recorded; then judged, in
+this order: what the trial itself says of its end (completed, diverged, an error), the end of the study (a signal, the
+budget), convergence, comparison with other trials; then the search, the tracker and the listener are told. A verdict is
+a value, an `Ending`, that is written down, returned and sent to the trial as it is.
+
+Plain code: it knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from yolotune.config.space import Point
+from yolotune.record.retention import drop_weights
+from yolotune.record.study import TrialRecord, trial_folder
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.record.writer import RecordWriter
+from yolotune.schedulers.base import CONTINUE, Action, Decision, PausingScheduler, Report, Scheduler, Turn
+from yolotune.schedulers.plateau import PlateauRule
+from yolotune.search.optimizer import Optimizer
+from yolotune.tracking import StudyRun, TrialSummary
+from yolotune.tuner.events import Listener
+from yolotune.tuner.plan import Plan
+from yolotune.tuner.stop import StudyStop
+
+#: The study ends when its first trials, this many, fail with the same words.
+SAME_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a study works with.
+
+    Attributes:
+        plan: What is run.
+        record: The writing side of the study's folder.
+        search: What to try next.
+        scheduler: Compares trials with each other.
+        plateau: Ends trials that have converged; None for none.
+        tracking: The study's own run in the tracker.
+        listener: Who is told.
+        stop: The end of the study before its last trial.
+    """
+
+    plan: Plan
+    record: RecordWriter
+    search: Optimizer
+    scheduler: Scheduler
+    plateau: PlateauRule | None
+    tracking: StudyRun
+    listener: Listener
+    stop: StudyStop
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial for a free slot.
+
+    Attributes:
+        number: The trial.
+        point: Its hyperparameters.
+        ending: It was cut while it was paused, and only ends in good order; None: it trains.
+    """
+
+    number: int
+    point: Point
+    ending: Ending | None = None
+
+
+class Conductor:
+    """Conducts a study: which trial comes next, what becomes of each report, and how each trial ends."""
+
+    def __init__(self, parts: Parts, recorded: Sequence[TrialRecord] = ()) -> None:
+        """Takes over a study whose parts have been filled from the record.
+
+        Args:
+            parts: What it works with.
+            recorded: Trials of before.
+        """
+        self._parts = parts
+        self._live: set[int] = set()  # given out and not ended
+        self._started: set[int] = set()
+        self._paused: set[int] = set()
+        self._deaths: Counter[int] = Counter()
+        self._effective: dict[int, Mapping[str, Any]] = {}
+        self._failures: list[str] | None = []
+        self._values: dict[int, float | None] = {
+            trial.number: trial.value for trial in recorded if not trial.unfinished
+        }
+
+    # --- which trial comes next ----------------------------------------------------------------------------------
+
+    def next_trial(self, busy: Collection[int]) -> Assignment | None:
+        """Returns the trial that should be started now, None for none.
+
+        Args:
+            busy: Trials that have a slot.
+        """
+        parts = self._parts
+        if parts.stop.is_set() or parts.search.left <= 0:
+            return None
+        turn = None
+        if isinstance(parts.scheduler, PausingScheduler):
+            turn = self._turn(busy)
+            if turn is None or turn.number in self._live:
+                return None
+        suggestion = parts.search.ask(turn.number if turn else None)
+        if suggestion is None:
+            if isinstance(parts.scheduler, PausingScheduler):
+                parts.scheduler.limit(parts.search.begun)
+            return None
+        ending = turn.ending if turn else None
+        self._live.add(suggestion.number)
+        if isinstance(parts.scheduler, PausingScheduler):
+            parts.scheduler.begin(suggestion.number)
+        if ending is None:
+            parts.stop.epoch_begins(suggestion.number)
+        return Assignment(suggestion.number, suggestion.point, ending)
+
+    def next_paused(self, busy: Collection[int]) -> Turn | None:
+        """Returns the paused trial that should train on, or end in good order; None for none."""
+        if self._parts.stop.is_set() or not isinstance(self._parts.scheduler, PausingScheduler):
+            return None
+        turn = self._turn(busy)
+        return turn if turn is not None and turn.number in self._paused else None
+
+    def _turn(self, busy: Collection[int]) -> Turn | None:
+        scheduler = self._parts.scheduler
+        if not isinstance(scheduler, PausingScheduler) or len(busy) >= self._parts.plan.settings.concurrent:
+            return None
+        return scheduler.next_turn(busy)
+
+    @property
+    def over(self) -> bool:
+        """Whether no trial is to come: none is left, and none that lives could come back after a death."""
+        return self._parts.stop.is_set() or (self._parts.search.left <= 0 and not self._live)
+
+    # --- what happens to trials ----------------------------------------------------------------------------------
+
+    def start(self, assignment: Assignment) -> None:
+        """A trial has a process: its first one, or another one after a pause or the death of the first."""
+        number, point = assignment.number, assignment.point
+        if assignment.ending is None:
+            self._parts.stop.epoch_begins(number)
+        with self._disk_checked():
+            self._parts.record.start(number, point)
+        if number not in self._started:
+            self._started.add(number)
+            self._parts.listener.trial_started(number, point)
+        elif number in self._paused and assignment.ending is None:
+            self._parts.listener.trial_resumed(number)
+        self._paused.discard(number)
+
+    def report(
+        self, number: int, row: dict[str, Any] | None, ending: Ending | None, effective: Mapping[str, Any] | None
+    ) -> Decision:
+        """Records what a trial says, judges it, tells everyone, and returns what is to become of the trial.
+
+        Args:
+            number: The trial.
+            row: Its epoch report; None where it ends without one.
+            ending: Why it ends by itself; None where it could train on.
+            effective: Arguments that became something else than was asked; None where it never got so far.
+        """
+        if effective is not None:
+            self._effective[number] = effective
+        new = row is not None and self._recorded(number, row)
+        decision = self._judged(number, row, ending)
+        if row is not None and new:
+            self._parts.search.report(number, int(row["epoch"]), row.get(self._parts.plan.settings.metric))
+            self._parts.listener.epoch_reported(number, row)
+        if decision.action is Action.CONTINUE:
+            self._parts.stop.epoch_begins(number)
+        elif decision.ending is not None:
+            self._end(number, decision.ending)
+        return decision
+
+    def _recorded(self, number: int, row: dict[str, Any]) -> bool:
+        """Writes an epoch down, and returns whether it was not known before."""
+        with self._disk_checked():
+            new = self._parts.record.append(number, row)
+        self._parts.stop.epoch_ends(number, int(row["epoch"]))
+        return new
+
+    def _judged(self, number: int, row: dict[str, Any] | None, ending: Ending | None) -> Decision:
+        """Makes the verdict, if there is one. Scheduler and plateau rule take in every report, whoever decides."""
+        compared, converged = CONTINUE, None
+        if row is not None:
+            report = Report(number, self._parts.record.point(number), int(row["epoch"]), row)
+            compared = self._parts.scheduler.judge(report)
+            converged = self._parts.plateau.judge(report) if self._parts.plateau else None
+        stop = self._parts.stop
+        ending = ending or (Ending(Verdict.INTERRUPTED, stop.reason) if stop.is_set() else None) or converged
+        return compared if ending is None else Decision(Action.STOP, ending)
+
+    def pause(self, number: int) -> None:
+        """A trial has left its training to wait for others; nothing of it runs."""
+        self._paused.add(number)
+        self._parts.stop.trial_leaves(number)
+        self._parts.listener.trial_paused(number)
+
+    def end_paused(self, number: int) -> None:
+        """A paused trial is released because the study ends; it is continued when the study is resumed."""
+        self._end(number, Ending(Verdict.INTERRUPTED, self._parts.stop.reason))
+
+    def died(self, assignment: Assignment, why: str) -> None:
+        """The process of a trial died, or could not be started. The trial is started again, or fails.
+
+        Ray can start a trial again by itself (`FailureConfig(max_failures=...)`), but where processes are reused (Ray
+        2.60, `reuse_actors`) it counts one death twice, and one that happens between two trials ends the next of them
+        for good. So Ray gives up at once, and the trial is suggested again, as in a resumed study.
+        """
+        number, parts = assignment.number, self._parts
+        parts.stop.trial_leaves(number)
+        if number not in self._live:
+            return  # it had its verdict, and died on its way out
+        self._deaths[number] += 1
+        if self._deaths[number] <= parts.plan.settings.max_failures:
+            self._live.discard(number)
+            self._paused.discard(number)
+            parts.search.take_back(number)
+            return
+        what = f"the trial's process died {self._deaths[number]} times"
+        if number not in self._started:
+            self.start(assignment)
+            what = f"the trial's process could not be started: {why}"
+        self._deaths[number] -= 1  # the last one was no restart
+        self._end(number, Ending(Verdict.FAILED, what))
+
+    def close(self) -> None:
+        """Gives a verdict to what was left without one; where that cannot be written, none means the same."""
+        with suppress(OSError):
+            for number in sorted(self._live & self._started):
+                self._end(number, Ending(Verdict.INTERRUPTED, self._parts.stop.reason))
+            self._drop_weights()
+        self._parts.search.close()
+        self._parts.record.close()
+
+    # --- how a trial ends ----------------------------------------------------------------------------------------
+
+    def _end(self, number: int, ending: Ending) -> None:
+        """Writes a verdict down and tells everyone."""
+        parts = self._parts
+        self._live.discard(number)
+        self._paused.discard(number)
+        parts.stop.trial_leaves(number)
+        self._count_failure(number, ending)
+        effective = self._effective.get(number, {})
+        with self._disk_checked():
+            value = parts.record.end(number, ending, effective, self._deaths[number])
+            hyperparameters = parts.plan.hyperparameters(parts.record.point(number), effective)
+            best = value is not None and parts.record.update_best(number, value, hyperparameters)
+        if ending.verdict is not Verdict.INTERRUPTED:
+            self._values[number] = value
+        self._drop_weights()
+        parts.search.tell(number, ending)
+        parts.scheduler.end(number, ending.verdict)
+        parts.listener.trial_ended(number, ending, value, best)
+        parts.tracking.trial_ended(self._summary(number, ending, value))
+        if ending.verdict is Verdict.INTERRUPTED and not parts.stop.is_set():  # by itself: its disk is full
+            parts.stop.fail(f"trial {number}: {ending.reason}. Free some space, then resume the study.")
+
+    def _summary(self, number: int, ending: Ending, value: float | None) -> TrialSummary:
+        best = self._parts.record.best_of(number)
+        return TrialSummary(
+            number=number,
+            point=self._parts.record.point(number),
+            ending=ending,
+            best_epoch=best[0] if best else None,
+            value=value,
+            epochs_total=self._parts.record.epochs_trained,
+        )
+
+    def _drop_weights(self) -> None:
+        settings = self._parts.plan.settings
+        drop_weights(self._parts.record.folder, self._values, settings.direction, settings.weights_kept)
+
+    def _count_failure(self, number: int, ending: Ending) -> None:
+        """Ends the study when its first trials all fail for the same reason: the next ones would too."""
+        if self._failures is None or ending.verdict is not Verdict.FAILED:
+            self._failures = None  # one has worked, so the study as such does
+            return
+        self._failures.append(ending.reason)
+        if self._failures == [ending.reason] * SAME_FAILURES:
+            log = trial_folder(self._parts.record.folder, number) / "error.txt"
+            trace = log.read_text(encoding="utf-8") if log.exists() else ""
+            reason = f"the first {SAME_FAILURES} trials failed alike: {ending.reason}\n{trace}"
+            self._parts.stop.fail(reason.rstrip())
+
+    @contextmanager
+    def _disk_checked(self) -> Iterator[None]:
+        """Ends the study at once if the record cannot be written.
+
+        No trial is told to train on then, so none counts a checkpoint whose epoch is not in the record.
+        """
+        try:
+            yield
+        except OSError as error:
+            folder = self._parts.record.folder
+            free = shutil.disk_usage(folder).free
+            what = f"{error.filename or folder}: {error.strerror} ({free / 2**20:.1f} MB free)."
+            self._parts.stop.fail(f"{what} Every epoch before is kept: free some space, then resume the study.")
+            raise
