@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,19 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     return make_job(shapes, tmp_path_factory.mktemp("job"))
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[None]:
+    """A local Ray that studies of many tests use, each after the other: to start one takes seconds."""
+    import ray
+
+    from yolotune.tuner.ray_run import RAY_ENVIRONMENT
+
+    os.environ.update(RAY_ENVIRONMENT)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

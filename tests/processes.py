@@ -14,10 +14,12 @@ from typing import Any
 import psutil
 import yaml
 
-from yolotune.config.settings import Settings
+from yolotune.config.layers import make_settings
 from yolotune.record.environment import environment
-from yolotune.record.study import Ending, Verdict, read_study
-from yolotune.record.writer import Record
+from yolotune.record.folders import new_folder
+from yolotune.record.study import read_study
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.record.writer import RecordWriter
 from yolotune.tuner.check import check
 
 SETTINGS: dict[str, Any] = {
@@ -29,12 +31,12 @@ SETTINGS: dict[str, Any] = {
     "cpus": 2,
     "space": {"lr0": "loguniform(1e-3, 2e-2)", "cls": "uniform(0.3, 3.0)", "batch": "choice([4, 6])"},
     "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0, "plots": False},
-    "asha": None,
+    "scheduler": "none",
     "plateau": None,
 }
 
 
-WORKERS = ("ray::Trial", "ray::StandIn", "ray::ResourceTrainable")
+WORKERS = ("ray::Trainable", "ray::StandIn", "ray::ResourceTrainable")
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
@@ -75,15 +77,17 @@ def write_study(folder: Path, data: Path, **changes: Any) -> str:
 
 def recorded_search(folder: Path, data: Path, trials: list[tuple[dict[str, Any], float]], **changes: Any) -> Path:
     """Writes a finished search as a driver leaves it, of points and their values; returns its folder."""
-    study = Settings(data=str(data), project=str(folder), num_samples=len(trials), **{**SETTINGS, **changes})
-    plan = check(study)
-    record = Record(study.folder(), metric=study.metric, mode="max")
-    record.create({**study.model_dump(), "model": plan.model, "warm_points": []}, environment(plan))
+    given = {"data": str(data), "project": str(folder), "num_samples": len(trials), **SETTINGS, **changes}
+    plan = check(make_settings(**given))
+    settings = plan.settings
+    record = RecordWriter(new_folder(settings), metric=settings.metric, mode="max")
+    about = environment(model=plan.model, dataset=plan.dataset.described(), gpus=False, seed=settings.seed)
+    record.create({**settings.model_dump(), "model": plan.model, "warm_points": []}, about)
     for number, (point, value) in enumerate(trials):
         record.start(number, point)
-        record.append(number, {"epoch": 1, study.metric: value})
+        record.append(number, {"epoch": 1, settings.metric: value})
         record.end(number, Ending(Verdict.COMPLETED, "all"), {})
-        record.offer_best(number, value, plan.hyperparameters(point, {}))
+        record.update_best(number, value, plan.hyperparameters(point, {}))
     return record.folder
 
 

@@ -82,8 +82,6 @@ METHODS = {
     "ASHA, TPE": Method("tpe", OURS),
     "ASHA, multivariate TPE": Method("tpe-multivariate", OURS),
     "ASHA, GP": Method("gp", OURS),
-    "ASHA 0.1/3, GP": Method("gp", _rules("signals: ASHA 0.1/3")),
-    "ASHA 1 epoch/3, GP": Method("gp", _rules("signals: ASHA 1 epoch/3")),
     "ASHA, TPE, defaults with two more batches": Method("tpe", OURS, batches=(8, 32)),
     "halving, TPE": Method("tpe", HALVING),
     "halving, GP": Method("gp", HALVING),

@@ -17,6 +17,7 @@ from benchmarks.search.genetic import Genetic
 from benchmarks.search.random_points import random_points
 from benchmarks.search.regret import METHODS, run
 from benchmarks.search.regret_report import curve, interval, paired, times_fewer
+from benchmarks.search.surrogate import Process, Surrogate
 from yolotune.config.layers import make_settings
 from yolotune.record.verdict import Ending, Verdict
 
@@ -95,8 +96,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 for epoch in range(1, EPOCHS + 1)
             ]
             print(json.dumps({"point": point, "epochs": rows}), file=file)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:  # so that fitting takes half a second
         patch.setattr(regret, "KNOWN", 500)
+        patch.setattr(Surrogate, "COMPONENTS", 2)
+        patch.setattr(Process, "STARTS", (0.5,))
         yield path
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +179,11 @@ def test_a_table_is_read_with_slept_epochs_capped(tmp_path: Path) -> None:
     assert half_of(read.point) == half_of(dict(reversed(read.point.items())))
 
 
-def test_the_surrogate_gives_back_what_it_was_fitted_to_and_the_searcher_runs_on_it() -> None:
+def test_the_surrogate_gives_back_what_it_was_fitted_to_and_the_search_runs_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Curves that rise as lr0 does; noise-free, so level is monotonic and residuals are small."""
+    monkeypatch.setattr(Surrogate, "COMPONENTS", 2)
     draw = np.random.default_rng(0)
     curves = []
     for number in range(40):
@@ -192,3 +197,22 @@ def test_the_surrogate_gives_back_what_it_was_fitted_to_and_the_searcher_runs_on
     assert source(DEFAULTS) == source(DEFAULTS)
     outcome = surrogate_study(surrogate, 8, trials=6, search="tpe")(RUN_ALL, 0, 2)
     assert outcome.epochs == 48 and 0 < outcome.delivered <= 1
+
+
+def test_the_script_is_run_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.jsonl.gz"
+    curves = [curve(number, [value + number / 100 for value in values]) for number, values in enumerate(TABLE * 3)]
+    with gzip.open(table, "wt") as file:
+        lines = [{"epochs": 8}, *({"point": one.point, "epochs": one.rows} for one in curves)]
+        file.write("\n".join(json.dumps(line) for line in lines))
+    script = Path(__file__).parents[1] / "replay.py"
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(script.parents[1])])
+    options = ["--seeds", "1", "--slots", "1", "2", "--drop", "1"]
+    monkeypatch.setattr(sys, "argv", [str(script), "table", str(table), *options])
+    runpy.run_path(str(script), run_name="__main__")
+    said = capsys.readouterr().out
+    assert said.startswith("12 curves of 8 epochs")
+    assert all(said.count(f"| {strategy.name} |") == 4 for strategy in STRATEGIES), "two halves, slots, best left out"
+    assert "Chosen on the first half: " in said

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from processes import finish, start, trial_process, wait_for, write_study
-from yolotune.config.settings import load_settings
-from yolotune.record.study import StudyRecord, Verdict, read_study
-from yolotune.schedulers.asha import Halving
+from yolotune.record.study import StudyRecord, read_study
+from yolotune.record.verdict import Verdict
+from yolotune.schedulers import Action, Asha, Report
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,
@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {
     "cpus": None,
     "space": {"lr0": "loguniform(1e-4, 1e-1)", "batch": "choice([4, 6])"},
     "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
-    "asha": {"grace_period": 2, "reduction_factor": 2},
+    "scheduler": {"name": "asha", "grace_period": 2, "reduction_factor": 2},
     "plateau": None,
     "wandb": "disabled",
 }
@@ -139,7 +139,7 @@ def _alive(nodes: Nodes) -> int:
 def test_a_killed_node_costs_its_trial_one_epoch_and_others_nothing(
     nodes: Nodes, shapes: Path, tmp_path: Path, figure: Any
 ) -> None:
-    settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "asha": None}
+    settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "scheduler": "none"}
     wanted = write_study(tmp_path, shapes, **settings)
     driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True)
     folder = tmp_path / "study"
@@ -166,7 +166,7 @@ def _shortest(folder: Path, trials: int) -> int:
 
 @pytest.mark.slow
 def test_a_preempted_node_is_not_counted_as_a_failure(nodes: Nodes, shapes: Path, tmp_path: Path) -> None:
-    settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "asha": None, "max_failures": 0}
+    settings = {**SETTINGS, "num_samples": 2, "epochs": 60, "scheduler": "none", "max_failures": 0}
     wanted = write_study(tmp_path, shapes, **settings)
     driver = start(tmp_path, "run", wanted, "--address", nodes.address, stand_in=True)
     folder = tmp_path / "study"
@@ -246,15 +246,17 @@ def assert_undisturbed(record: StudyRecord, judged: Path) -> None:
     """
     reports = {}
     for line in judged.read_text().splitlines():
-        number, epoch, value, early, cut = json.loads(line)
+        number, epoch, row, cut = json.loads(line)
         reports.pop((number, epoch), None)
-        reports[number, epoch] = value, early, cut
-    whole = Halving(load_settings(record.folder, {}))
-    for (number, epoch), (value, early, cut) in reports.items():
-        assert (whole.judge(number, epoch, value, early) is not None) == cut, f"trial {number}, epoch {epoch}"
+        reports[number, epoch] = row, cut
+    whole = Asha(record.settings)
+    points = {trial.number: trial.point for trial in record.trials}
+    for (number, epoch), (row, cut) in reports.items():
+        decision = whole.judge(Report(number, points[number], epoch, row))
+        assert (decision.action is Action.STOP) == cut, f"trial {number}, epoch {epoch}"
     for trial in record.trials:
         own = {epoch: said for (number, epoch), said in reports.items() if number == trial.number}
-        assert [own[epoch][0] for epoch in sorted(own)] == [row[record.metric] for row in trial.epochs]
+        assert [own[epoch][0][record.metric] for epoch in sorted(own)] == [row[record.metric] for row in trial.epochs]
         cuts = [
             epoch for epoch, (*_, cut) in own.items() if cut and epoch < 9
         ]  # at the last one it has ended by itself

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from yolotune.config.settings import Settings
-from yolotune.record.study import Ending, Verdict
-from yolotune.record.writer import Record
+from yolotune.config.layers import make_settings
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.record.writer import RecordWriter
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    study = Settings(data="d.yaml", name="fish", space={"lr0": "uniform(0.0, 1.0)"})
-    record = Record(tmp_path / "fish", metric=study.metric, mode="max")
+    study = make_settings(data="d.yaml", name="fish", preset="none", space={"lr0": "uniform(0.0, 1.0)"})
+    record = RecordWriter(tmp_path / "fish", metric=study.metric, mode="max")
     record.create(study.model_dump(), {})
     record.start(0, {"lr0": 0.5})
     record.append(0, {"epoch": 1, study.metric: 0.25})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import random
 import shutil
@@ -17,35 +16,29 @@ import psutil
 import pytest
 import torch
 
-import yolotune
 from processes import SETTINGS as PROCESS
 from processes import epochs_of, finish, start, trial_process, wait_for, write_study
 from standin import StandIn
-from yolotune.config.settings import Settings, load_settings
+from studies import resume, search
 from yolotune.errors import StudyFailed, UserError
-from yolotune.record.study import StudyRecord, Verdict, read_study
-from yolotune.training.job import Job, Order
-from yolotune.tuner import runner as engine
-from yolotune.tuner.check import check
-from yolotune.workflows import resume as continuation
+from yolotune.record.study import StudyRecord, read_study
+from yolotune.record.verdict import Verdict
 
 SETTINGS: dict[str, Any] = {
     "epochs": 12,
     "num_samples": 8,
     "space": {"lr0": "loguniform(1e-4, 1e-1)", "batch": "choice([4, 6])"},
     "train": {"optimizer": "AdamW", "warmup_bias_lr": 0.0},
-    "asha": {"grace_period": 2, "reduction_factor": 2},
+    "scheduler": {"name": "asha", "grace_period": 2, "reduction_factor": 2},
     "plateau": None,
     "wandb": "disabled",
 }
 
 
 @pytest.fixture(scope="module")
-def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+def undisturbed(shared_ray: None, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     """A study that nothing happened to."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    finish(start(folder, "run", write_study(folder, shapes, **SETTINGS), stand_in=True))
-    record = read_study(folder / "study")
+    record = search(shapes, tmp_path_factory.mktemp("undisturbed"), by=StandIn, **{**PROCESS, **SETTINGS})
     assert {"completed", "pruned"} <= record.verdicts.keys()
     return record
 
@@ -105,7 +98,9 @@ def test_a_killed_trial_process_costs_one_epoch_at_most(shapes: Path, tmp_path: 
     assert began[0] == 1 and recorded <= began[1] <= recorded + 2, "it goes on where the record ends"
 
 
-def test_ctrl_c_twice_ends_at_once_and_the_study_can_go_on(shapes: Path, tmp_path: Path, figure: Any) -> None:
+def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(
+    shared_ray: None, shapes: Path, tmp_path: Path, figure: Any
+) -> None:
     settings = {**SETTINGS, "num_samples": 2, "concurrent": 2}
     driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_EPOCH_S=25)
     folder = tmp_path / "study"
@@ -121,8 +116,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_study_can_go_on(shapes: Path, tmp_pat
     assert "yolotune resume" in said and "Traceback" not in said
     gone, alive = psutil.wait_procs(ours, timeout=20)
     assert not alive and gone
-    finish(start(tmp_path, "resume", str(folder), stand_in=True))
-    verdicts = read_study(folder).verdicts
+    verdicts = resume(folder, by=StandIn).verdicts
     assert sum(verdicts.values()) == 2 and set(verdicts) <= {"completed", "pruned"}, verdicts
 
 
@@ -163,8 +157,7 @@ def test_a_full_disk_ends_the_study_in_words_and_loses_nothing(
     assert "o space left on" in said and "resume" in said and "Traceback" not in said
     recorded = told(read_study(folder))
     ballast.unlink()
-    finish(start(tmp_path, "resume", str(folder), stand_in=True))
-    assert told(read_study(folder)) == told(undisturbed)
+    assert told(resume(folder, by=StandIn)) == told(undisturbed)
     ended = [trial for trial in recorded if trial[3] and trial[3].verdict is not Verdict.INTERRUPTED]
     assert told(undisturbed)[: len(ended)] == ended
 
@@ -175,29 +168,26 @@ def test_storage_that_cannot_be_written_is_refused(small_disk: Path, shapes: Pat
     assert "cannot be written to" in finish(start(tmp_path, "check", wanted), 2)
 
 
-def test_a_dataset_that_cannot_be_written_trains(small_disk: Path, shapes: Path, job: Job, tmp_path: Path) -> None:
-    from jobs import make_job
-    from yolotune.training.trainer import TrialTrainer
+def test_a_dataset_that_cannot_be_written_trains(small_disk: Path, shapes: Path, tmp_path: Path) -> None:
+    from jobs import make_job, train
 
     data = shutil.copytree(shapes.parent, small_disk / "Größe 漢字 und Leerzeichen") / "data.yaml"
     (tmp_path / "a link").symlink_to(data.parent)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     job = make_job(tmp_path / "a link" / "data.yaml", tmp_path, epochs=1)
-    rows: list[dict[str, Any]] = []
-    point = {"lr0": 0.001, "batch": 4}
-    TrialTrainer(job, point, tmp_path / "Versuch ü", lambda row, last: rows.append(row) or Order.GO).train()
+    _, rows = train(job, tmp_path / "Versuch ü")
     assert len(rows) == 1 and (tmp_path / "Versuch ü" / "weights" / "best.pt").exists()
 
 
-def test_processes_that_cannot_start_end_the_study_with_the_reason(shapes: Path, tmp_path: Path) -> None:
+def test_processes_that_cannot_start_end_the_study_with_the_reason(
+    shared_ray: None, shapes: Path, tmp_path: Path
+) -> None:
     class Unstartable(StandIn):
         def setup(self, config: dict[str, Any], **parts: Any) -> None:
             raise ImportError("libGL.so.1: cannot open shared object file")
 
-    settings = {**PROCESS, **SETTINGS, "max_failures": 0}
-    plan = check(Settings(data=str(shapes), project=str(tmp_path), **settings))
     with pytest.raises(StudyFailed, match=r"the first 3 trials failed alike.*libGL\.so\.1"):
-        engine.run(plan, trainable=Unstartable)
+        search(shapes, tmp_path, by=Unstartable, **{**PROCESS, **SETTINGS, "max_failures": 0})
     assert read_study(tmp_path / "study").verdicts == {"failed": 3}
 
 
@@ -213,28 +203,25 @@ def test_names_in_any_script_and_a_symlinked_dataset(shapes: Path, tmp_path: Pat
     assert "At most 200 bytes are expected" in finish(start(tmp_path, "check", too_long), 2)
 
 
-def test_a_study_goes_on_where_data_and_weights_lie_elsewhere(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_study_is_resumed_where_data_and_weights_lie_elsewhere(
+    shared_ray: None, shapes: Path, tmp_path: Path
 ) -> None:
     from ultralytics import YOLO
 
-    monkeypatch.setattr(engine, "run", functools.partial(engine.run, trainable=StandIn))
-    monkeypatch.setattr(continuation, "run", engine.run)
     for place, seed in (("here", 0), ("there", 0), ("other", 1)):
         shutil.copytree(shapes.parent, tmp_path / place)
         torch.manual_seed(seed)
         YOLO("yolo11n-seg.yaml").save(tmp_path / place / "w.pt")
     shutil.copyfile(tmp_path / "here" / "w.pt", tmp_path / "there" / "w.pt")  # a saved file holds the date
-    settings = {**PROCESS, **SETTINGS, "project": str(tmp_path), "num_samples": 1}
-    began = {"data": str(tmp_path / "here" / "data.yaml"), "model": str(tmp_path / "here" / "w.pt")}
-    yolotune.run(Settings(**{**settings, **began}))
+    began = {**PROCESS, **SETTINGS, "num_samples": 1, "model": str(tmp_path / "here" / "w.pt")}
+    search(tmp_path / "here" / "data.yaml", tmp_path, by=StandIn, **began)
     shutil.rmtree(tmp_path / "here")
     moved = {"data": str(tmp_path / "there" / "data.yaml"), "model": str(tmp_path / "there" / "w.pt")}
-    record = yolotune.resume(tmp_path / "study", load_settings(tmp_path / "study", {**moved, "num_samples": 2}))
+    record = resume(tmp_path / "study", by=StandIn, num_samples=2, **moved)
     assert len(record.trials) == 2 and record.trials[1].ending is not None
     other = {**moved, "model": str(tmp_path / "other" / "w.pt")}
     with pytest.raises(UserError, match=r"model: was '[0-9a-f]{64}', is"):
-        yolotune.resume(tmp_path / "study", load_settings(tmp_path / "study", other))
+        resume(tmp_path / "study", by=StandIn, **other)
 
 
 STATE = [
@@ -253,10 +240,8 @@ STATE = [
 @pytest.mark.parametrize("left", [0.0, 0.5, 0.99, None])
 @pytest.mark.parametrize("name", STATE)
 def test_a_damaged_state_file_is_made_anew_or_named(
-    name: str, left: float | None, undisturbed: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, left: float | None, undisturbed: StudyRecord, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(engine, "run", functools.partial(engine.run, trainable=StandIn))
-    monkeypatch.setattr(continuation, "run", engine.run)
     folder = shutil.copytree(undisturbed.folder, tmp_path / "study")
     path = folder / name
     content = path.read_bytes()
@@ -265,7 +250,7 @@ def test_a_damaged_state_file_is_made_anew_or_named(
     else:
         path.write_bytes(content[: int(left * len(content))])
     try:
-        record = yolotune.resume(folder)
+        record = resume(folder, by=StandIn)
     except UserError as error:
         assert path.name in str(error) or "study.yaml" in str(error)
         return

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-import yolotune
-from processes import finish, recorded_search, start, wait_for
+from processes import recorded_search, start, wait_for
+from standin import StandIn
+from studies import command
 from wandb_reader import read_run
 from yolotune._yaml import write_yaml
-from yolotune.config.settings import load_settings
-from yolotune.data.labels import read_index
+from yolotune.config.layers import load_settings
+from yolotune.data.index import read_index
 from yolotune.errors import UserError
 from yolotune.record.study import Confirmed, read_study
 from yolotune.workflows.model_card import SEEN
-from yolotune.workflows.retrain import arguments, changed_arguments
+from yolotune.workflows.retrain import arguments, changed_arguments, retrain
 
 POINTS = [
     ({"lr0": 0.001429, "cls": 0.5, "batch": 6}, 0.2),
@@ -38,7 +39,7 @@ def search(shapes: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_retrain_that_was_killed_goes_on(search: Path) -> None:
+def test_a_retrain_that_was_killed_continues(shared_ray: None, search: Path) -> None:
     words = ["retrain", "study", "--seeds", "2", "--epochs", "12", "lr0=0.004", "--seed", "5"]
     driver = start(search.parent, *words, stand_in=True, STANDIN_EPOCH_S=0.3)
     folder = search / "retrain" / "1"
@@ -46,15 +47,15 @@ def test_a_retrain_that_was_killed_goes_on(search: Path) -> None:
     driver.kill()
     driver.communicate()
     before = [row["epoch"] for row in read_study(folder).trials[0].epochs]
-    said = finish(start(search.parent, "status", str(folder)))
+    said = command(search.parent, "status", str(folder))
     assert "yolotune retrain study --seeds 2 --epochs 12 --seed 5 lr0=0.004" in " ".join(said.split())
-    said = finish(start(search.parent, *words, stand_in=True))
+    said = command(search.parent, *words, by=StandIn)
     record = read_study(folder)
     assert record.verdicts == {"completed": 2} and [t.point for t in record.trials] == [{"seed": 5}, {"seed": 6}]
     assert [row["epoch"] for row in record.trials[0].epochs] == list(range(1, 13)) and len(before) >= 3
     began = [int(line.split()[4]) for line in (record.trials[0].folder / "train.log").read_text().splitlines()]
     assert len(began) == 2 and began[1] >= len(before), "it went on from its last epoch"
-    train = record.settings["train"]
+    train = record.settings.train
     assert (train["lr0"], train["cls"], train["batch"]) == (0.004, 0.7, 4), "the confirmed point, and the change"
     best = record.best
     assert best is not None and f"Seed {best.point['seed']}: " in said and "The best of 2 seeds" in said
@@ -62,18 +63,20 @@ def test_a_retrain_that_was_killed_goes_on(search: Path) -> None:
     assert "yolo segment predict model=study/retrain/1/weights/best.pt source=" in said
 
 
-def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_no_honest_score(search: Path) -> None:
+def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_no_honest_score(
+    shared_ray: None, search: Path
+) -> None:
     from ultralytics import YOLO
 
     (search / "retrain" / "1").mkdir(parents=True)  # an earlier one
     study = load_settings(search, {"epochs": 2, "wandb": "offline"})
-    found = yolotune.retrain(search, study, on_all=True)
+    found = retrain(search, study, on_all=True)
     assert found.weights == search / "retrain" / "2" / "weights" / "best.pt" and SEEN in found.sentence
     assert set(YOLO(found.weights).names.values()) == set(YOLO(found.weights.with_name("last.pt")).names.values())
     known, _ = read_index(found.record.folder / "data" / "labels-train.npz")
     assert len(known) == 12 + 6, "train and val"
 
-    uid, source = found.record.settings["uid"], f"{read_study(search).settings['uid']}-0001"
+    uid, source = found.record.uid, f"{read_study(search).uid}-0001"
     run = read_run(next((found.record.folder / "wandb").glob(f"offline-run-*-{uid}-0000")))
     assert (run.name, run.job_type, run.group) == ("retrain-0000", "retrain", "study")
     assert run.config["search_run_id"] == source and run.config["search_trial"] == 1
@@ -117,9 +120,9 @@ def test_arguments_of_the_command_go_before_the_point_and_before_what_was_fixed(
 
 def test_a_retrain_says_what_is_wrong_before_the_first_epoch(search: Path) -> None:
     with pytest.raises(UserError, match=r"train: lr00: not an Ultralytics training argument"):
-        yolotune.retrain(search, load_settings(search, {"train": {"lr00": 1}}))
+        retrain(search, load_settings(search, {"train": {"lr00": 1}}))
     assert not (search / "retrain").exists()
     for trial in read_study(search).trials:
         shutil.rmtree(trial.folder)
     with pytest.raises(UserError, match="no trial has a value"):
-        yolotune.retrain(search)
+        retrain(search)

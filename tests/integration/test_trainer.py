@@ -10,13 +10,15 @@ import pytest
 import torch
 import yaml
 
-from jobs import changed, make_job, numbers, train
+from jobs import POINT, changed, make_job, numbers, train
 from yolotune import metrics
 from yolotune.config.isolation import user_settings_folder
 from yolotune.data.shapes import make_shapes
 from yolotune.record.verdict import Ending, Verdict
+from yolotune.tracking import NullTracker
 from yolotune.training.job import Job, Order
 from yolotune.training.segment import SegmentTrialTrainer
+from yolotune.training.session import Said, TrainingSession, TrainingTask
 from yolotune.training.trainer import TrialTraining
 
 #: What the guide says is uploaded for every trial.
@@ -197,6 +199,27 @@ def test_a_batch_halved_to_fit_the_memory_is_said_and_kept(
     trainer, rows = train(job, tmp_path, resume=tmp_path / "weights" / "last.pt")
     assert [row["epoch"] for row in rows] == [2] and trainer.effective() == {"batch": 2}
     assert set(batches[1:]) == {2}, "a resumed training does not run out of memory once more"
+
+
+def test_a_session_keeps_what_the_training_prints_and_why_it_failed(job: Job, tmp_path: Path) -> None:
+    def failing(trainer: Any) -> None:
+        if trainer.epoch == 1:
+            raise ZeroDivisionError("in a callback")
+
+    job = changed(job, train_subset=None, callbacks={"on_train_epoch_start": [failing]})
+    folder = tmp_path / "trials" / "0000"
+    folder.mkdir(parents=True)  # by the driver, which records the point there
+    session = TrainingSession(TrainingTask(0, POINT, None, job, NullTracker(), tmp_path))
+    said = session.next()
+    assert said.row is not None and said.row["epoch"] == 1 and said.ending is None
+    session.go_on()
+    failed = Ending(Verdict.FAILED, "ZeroDivisionError: in a callback")
+    assert session.next() == Said(None, failed, {})
+    session.end(failed)
+    session.join()
+    assert "Starting training for 3 epochs" in (folder / "train.log").read_text()
+    assert "in failing" in (folder / "error.txt").read_text()
+    assert "verdict: failed" in (folder / "ended.yaml").read_text()
 
 
 @pytest.mark.parametrize("model", ["yolov8n-seg.yaml", "yolo26n-seg.yaml"])

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +13,16 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-import yolotune
-from yolotune.config.settings import Settings
-from yolotune.record.study import Ending, StudyRecord, Verdict, read_study
-from yolotune.tuner.plan import Listener
+from studies import SMALL, search
+from yolotune.record.frames import epochs_frame
+from yolotune.record.study import StudyRecord
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.tuner.events import Listener
+
+pytestmark = pytest.mark.usefixtures("shared_ray")
 
 CURVES = {"MaskPR_curve.png", "BoxF1_curve.png", "confusion_matrix.png", "results.png", "results.csv", "labels.jpg"}
-SETTINGS: dict[str, Any] = {
-    "model": "yolo11n-seg.yaml",
-    "epochs": 4,
-    "imgsz": 64,
-    "device": "cpu",
-    "concurrent": 2,
-    "cpus": 2,
-    "space": {"lr0": "loguniform(1e-3, 2e-2)", "cls": "uniform(0.3, 3.0)", "batch": "choice([4, 6])"},
-    "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0},
-}
+FAST = {**SMALL["train"], "plots": False}
 
 
 class Told(Listener):
@@ -60,21 +51,19 @@ class Told(Listener):
 
 
 @pytest.fixture(scope="module")
-def ended(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Told]:
+def ended(shared_ray: None, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Told]:
     """Five trials under ASHA that ranks by the class loss: its gain `cls` decides who is cut at the first rung."""
     told = Told()
-    study = Settings(
-        data=str(shapes),
-        project=str(tmp_path_factory.mktemp("project")),
-        name="ended",
-        num_samples=5,
-        objective="val/cls_loss",
-        points=[{"lr0": 0.0011, "cls": cls, "batch": 6} for cls in (0.6, 2.8, 2.9)],
-        asha={"grace_period": 1, "reduction_factor": 2},
-        plateau=None,
-        **SETTINGS,
-    )
-    return yolotune.run(study, told), told
+    given: dict[str, Any] = {
+        "name": "ended",
+        "epochs": 3,
+        "num_samples": 5,
+        "concurrent": 2,
+        "objective": "val/cls_loss",
+        "points": [{"lr0": 0.0011, "cls": cls, "batch": 6} for cls in (0.6, 2.8, 2.9)],
+        "scheduler": {"name": "asha", "grace_period": 1, "reduction_factor": 2, "rank": "best"},
+    }
+    return search(shapes, tmp_path_factory.mktemp("project"), told, **given), told
 
 
 def test_the_record_holds_every_epoch_of_every_trial_once(ended: tuple[StudyRecord, Told]) -> None:
@@ -84,7 +73,7 @@ def test_the_record_holds_every_epoch_of_every_trial_once(ended: tuple[StudyReco
         assert [row["epoch"] for row in trial.epochs] == list(range(1, len(trial.epochs) + 1))
         assert told.events.count(("epoch", trial.number)) == len(trial.epochs)
         assert trial.value == min(row["val/cls_loss"] for row in trial.epochs)
-    assert len(record.frame()) == record.epochs_trained == sum(event == "epoch" for event, _ in told.events)
+    assert len(epochs_frame(record)) == record.epochs_trained == sum(event == "epoch" for event, _ in told.events)
 
 
 def test_pruned_and_completed_trials_end_in_good_order(ended: tuple[StudyRecord, Told]) -> None:
@@ -97,9 +86,9 @@ def test_pruned_and_completed_trials_end_in_good_order(ended: tuple[StudyRecord,
         assert {path.name for path in (trial.folder / "curves").iterdir()} >= CURVES
         if trial.verdict is Verdict.PRUNED:
             assert "rung at epoch" in trial.ending.reason
-            assert len(trial.epochs) < 4
+            assert len(trial.epochs) < 3
         else:
-            assert len(trial.epochs) == 4
+            assert len(trial.epochs) == 3
     folder = record.folder
     assert {"study.yaml", "environment.json", "best.yaml", "study.db", "trials"} <= {p.name for p in folder.iterdir()}
 
@@ -112,7 +101,7 @@ def test_trial_0_is_the_defaults_and_trial_1_the_given_point(ended: tuple[StudyR
 
 def test_optuna_was_told_what_the_record_says(ended: tuple[StudyRecord, Told]) -> None:
     record, _ = ended
-    told = optuna.load_settings(study_name="ended", storage=f"sqlite:///{record.folder}/study.db").trials
+    told = optuna.load_study(study_name="ended", storage=f"sqlite:///{record.folder}/study.db").trials
     by_point = {json.dumps(trial.params, sort_keys=True): trial for trial in told}
     assert len(told) == len(by_point) == 5
     for trial in record.trials:
@@ -152,9 +141,8 @@ def test_best_prints_what_a_script_can_read(ended: tuple[StudyRecord, Told]) -> 
 
 def test_plateaued_trials_stop_by_their_own_curve(shapes: Path, tmp_path: Path) -> None:
     plateau = {"rule": "std", "metric": "train_seg_metrics/F1", "std": 5.0, "num_results": 2, "grace_period": 2}
-    study = Settings(data=str(shapes), project=str(tmp_path), num_samples=2, asha=None, plateau=plateau, **SETTINGS)
-    record = yolotune.run(study)
-    assert record.verdicts == {"plateaued": 2}
+    record = search(shapes, tmp_path, num_samples=1, epochs=4, plateau=plateau)
+    assert record.verdicts == {"plateaued": 1}
     for trial in record.trials:
         assert [row["epoch"] for row in trial.epochs] == [1, 2]
         assert trial.ending is not None and "train_seg_metrics/F1" in trial.ending.reason
@@ -170,37 +158,11 @@ def test_a_failing_trial_ends_alone_and_says_why(shapes: Path, tmp_path: Path) -
             (told.folder / "trials" / "0001" / "weights").touch()
 
     told.trial_started = spoil  # type: ignore[method-assign]
-    settings = {**SETTINGS, "epochs": 2, "concurrent": 1}
-    settings["train"] = {**SETTINGS["train"], "warmup_epochs": 1}
-    record = yolotune.run(Settings(data=str(shapes), project=str(tmp_path), num_samples=3, **settings), told)
+    record = search(shapes, tmp_path, told, num_samples=3, epochs=1, train={**FAST, "warmup_epochs": 0})
     assert [trial.verdict for trial in record.trials] == [Verdict.COMPLETED, Verdict.FAILED, Verdict.COMPLETED]
     failed = record.trials[1]
     assert failed.ending is not None and "weights" in failed.ending.reason
     assert "Traceback" in (failed.folder / "error.txt").read_text()
-
-
-def test_ctrl_c_ends_running_trials_after_their_epoch(shapes: Path, tmp_path: Path) -> None:
-    study = {**SETTINGS, "data": str(shapes), "project": str(tmp_path), "epochs": 200, "num_samples": 4}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**study, "asha": None, "plateau": None}))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "yolotune", "run", str(tmp_path / "study.yaml")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    reports = tmp_path / "study" / "trials" / "0000" / "epochs.jsonl"
-    deadline = time.monotonic() + 120
-    while not (reports.exists() and reports.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, said
-    record = read_study(tmp_path / "study")
-    assert set(record.verdicts) == {"interrupted"}, said
-    for trial in record.trials:
-        assert 1 <= len(trial.epochs) < 200
-        assert trial.weights.exists()
 
 
 def cli(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

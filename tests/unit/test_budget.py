@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from yolotune.schedulers.stop import Stop
 
 from records import write_study
-from yolotune.cli.options import FLAGS, make_study
 from yolotune.config.budget import Budget
-from yolotune.config.settings import Settings, load_settings, recorded_settings
-from yolotune.config.template import study_file
+from yolotune.config.settings import Settings, recorded_settings
 from yolotune.data.dataset import load_dataset
 from yolotune.errors import UserError
 from yolotune.record.study import Ending, Verdict, read_study
 from yolotune.record.worked_time import BETWEEN_S, FILE, Sessions, seconds_worked
 from yolotune.report.outcome import duration, outcome, sentence
-from yolotune.schedulers.stop import Stop
 from yolotune.tuner.check import check_settings, notes
-
 
 # --- what check says ---------------------------------------------------------------------------------------------
 

@@ -111,7 +111,7 @@ def test_hostile_tags_run_no_code(tmp_path: Path) -> None:
     assert not sentinel.exists()
 
 
-@pytest.mark.parametrize("text", ["[" * 2000, "- " * 2000 + "x", "9" * 5000], ids=["flow", "block", "digits"])
+@pytest.mark.parametrize("text", ["[" * 600, "- " * 600 + "x", "9" * 5000], ids=["flow", "block", "digits"])
 def test_texts_that_would_exhaust_the_parser_are_refused(text: str) -> None:
     with pytest.raises(UserError):
         parse_yaml(text, "f")

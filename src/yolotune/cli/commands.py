@@ -88,6 +88,8 @@ def confirm(
 ) -> None:
     """Train the best points and the defaults again on fresh seeds: is the best one better, and by how much?
 
+    What is not given stays as in the search.
+
     Example: yolotune confirm runs/tune/study --top 3 --seeds 3
     """
     from yolotune.display.live import watching
@@ -110,6 +112,8 @@ def retrain(
     ] = False,
 ) -> None:
     """Train the final model with the best point, the confirmed one if there is one.
+
+    What is not given stays as in the search.
 
     Example: yolotune retrain runs/tune/study --epochs 600 --seeds 3 cache=disk
     """

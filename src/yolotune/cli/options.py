@@ -103,6 +103,10 @@ def parse_settings(words: Sequence[str], given: Mapping[str, Any], folder: Path 
     Raises:
         UserError: Words that are neither, or anything wrong with the settings themselves.
     """
+    if folder is not None and not folder.is_dir():
+        raise fail(
+            str(folder), "no study here: there is no such folder.", "give the folder that `yolotune run` printed."
+        )
     files = [word for word in words if "=" not in word]
     if len(files) > (0 if folder else 1):
         raise fail(" ".join(files), "one study file at most, and KEY=VALUE pairs.", "remove the others.")

@@ -69,10 +69,13 @@ def problems_of(error: ValidationError, known: Iterable[str], where: str = "") -
         elif item["type"] == "missing":
             problems.append(Problem(place, "is missing.", _FIX_MISSING.get(place, "add it.")))
         else:
-            expected = item["msg"].removeprefix("Value error, ")
-            problems.append(Problem(place, f"got {item['input']!r}. {expected}.", "correct the value."))
+            said = item["msg"].removeprefix("Value error, ")
+            must = f", must be{said.removeprefix(_PYDANTICS)}" if said.startswith(_PYDANTICS) else f". {said}"
+            problems.append(Problem(place, f"got {item['input']!r}{must}.", "correct the value."))
     return problems
 
 
+#: How pydantic begins most of its sentences.
+_PYDANTICS = "Input should be"
 _FIX_MISSING = {"data": "give --data path/to/data.yaml.", "space": "give --space FILE, or take a preset."}
 _FIX_UNKNOWN = {"asha": "write it as `scheduler: {name: asha, grace_period: ...}`."}

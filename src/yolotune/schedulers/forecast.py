@@ -102,8 +102,7 @@ class Rules:
         """Returns the epochs at which a bracket cuts, ascending: none at the last epoch, where a trial ends anyway."""
         if self.grace is None:
             return ()
-        end = self.epochs + (self.batch is None)  # as `Asha` and `SuccessiveHalving` have it
-        milestones = Rungs.of(self.grace, end, self.factor, bracket).milestones
+        milestones = Rungs.of(self.grace, self.epochs, self.factor, bracket).milestones
         return tuple(sorted({epoch for epoch in milestones if epoch < self.epochs}))
 
     def forecast(self, trials: int) -> Forecast:

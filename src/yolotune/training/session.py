@@ -8,7 +8,6 @@ nothing more of it is to be computed, so that the next trial can begin; the end 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import queue
 import threading
@@ -26,6 +25,7 @@ from yolotune.record import checkpoint
 from yolotune.record.study import SCHEMA, read_rows, trial_folder
 from yolotune.record.verdict import PAUSED, Ending, Verdict
 from yolotune.tracking import NullTracker, Tracker, TrialResult
+from yolotune.training.failures import ending_of
 from yolotune.training.job import Job, Order
 from yolotune.training.tasks import make_trainer
 
@@ -168,7 +168,7 @@ class TrainingSession:
         except _Unanswered:
             pass
         except Exception as error:  # whatever it is, the study continues and the record says what it was
-            failure = _ending_of(error)
+            failure = ending_of(error)
             self._keep_traceback()
         self._trainer = None  # its memory is needed by the next trial
         self._left.set()
@@ -265,31 +265,6 @@ class TrainingSession:
 
 class _Unanswered(Exception):
     """Leaves a training whose last epoch nobody has answered: it is not known to be in the record."""
-
-
-def _ending_of(error: Exception) -> Ending:
-    """Returns the verdict on an error.
-
-    One that says it ran out of memory would do so again with the same point. A full disk is no fault of the point: the
-    trial continues once there is space.
-    """
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "out of memory" in str(error).lower():
-        return Ending(Verdict.OOM, first)
-    if _is_disk_full(error):
-        return Ending(Verdict.INTERRUPTED, f"no space left on the disk: {first}")
-    return Ending(Verdict.FAILED, f"{type(error).__name__}: {first}")
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is a full disk; torch hides the cause in words of its own."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if "PytorchStreamWriter failed" in str(error) or "No space left on device" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ def _of_length(settings: Settings) -> Iterator[str]:
         yield f"the space has {size} points: after as many trials, not {trials}, all are tried."
     expected = forecast(settings, planned_trials(settings)).expected
     if budget is not None and expected > budget:
-        fits = trials_for(budget, lambda count: forecast(settings, count).expected)
+        fits = trials_for(settings, budget)
         yield (
             f"{trials} trials are expected to train {expected:,.0f} epochs; the budget of {budget:,} ends the search "
             f"before. It would carry {fits}, which are planned where no number of trials is given."

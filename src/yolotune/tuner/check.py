@@ -60,7 +60,7 @@ def check(
     isolate()
     problems = Problems()
     settings, objects = resolve(settings), objects or Objects()
-    problems += check_settings(settings, objects.sampler is not None) if searches else check_fixed(settings)
+    problems += check_settings(settings, objects.sampler) if searches else check_fixed(settings)
     dataset = problems.collect(lambda: load_dataset(settings.data, allow_bad_labels=settings.allow_bad_labels))
     model = problems.collect(lambda: find_model(settings.model))
     tracking = problems.collect(lambda: preflight(settings))

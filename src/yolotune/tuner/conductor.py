@@ -14,10 +14,11 @@ import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yolotune.config.space import Point
+from yolotune.errors import StudyFailed
 from yolotune.record.retention import drop_weights
 from yolotune.record.study import TrialRecord, trial_folder
 from yolotune.record.verdict import Ending, Verdict
@@ -78,11 +79,11 @@ class Conductor:
     """Conducts a study: which trial comes next, what becomes of each report, and how each trial ends."""
 
     def __init__(self, parts: Parts, recorded: Sequence[TrialRecord] = ()) -> None:
-        """Takes over a study whose parts have been filled from the record.
+        """Takes over a study, and rebuilds what its scheduler and plateau rule know.
 
         Args:
-            parts: What it works with.
-            recorded: Trials of before.
+            parts: What it works with; the search has been filled from the record.
+            recorded: Trials of the record.
         """
         self._parts = parts
         self._live: set[int] = set()  # given out and not ended
@@ -94,6 +95,26 @@ class Conductor:
         self._values: dict[int, float | None] = {
             trial.number: trial.value for trial in recorded if not trial.unfinished
         }
+        self._owed = self._rebuild(recorded)
+
+    def _rebuild(self, recorded: Sequence[TrialRecord]) -> dict[int, Ending]:
+        """Feeds recorded reports to scheduler and plateau rule, and returns the verdicts that the record lacks.
+
+        A driver can be killed when it has written a report and not yet the verdict on it, and an interrupted trial may
+        stand at a rung. So the last report of each unfinished trial is judged once more, after all others.
+        """
+        unfinished = [trial for trial in recorded if trial.unfinished and trial.epochs]
+        before = [replace(trial, epochs=trial.epochs[:-1]) if trial in unfinished else trial for trial in recorded]
+        self._parts.scheduler.rebuild(before)
+        if self._parts.plateau:
+            self._parts.plateau.rebuild(before)
+        owed = {}
+        for trial in unfinished:
+            row = trial.epochs[-1]
+            compared, converged = self._compared(Report(trial.number, trial.point, int(row["epoch"]), row))
+            if row["epoch"] < self._parts.plan.settings.epochs and (ending := converged or compared.ending):
+                owed[trial.number] = ending
+        return owed
 
     # --- which trial comes next ----------------------------------------------------------------------------------
 
@@ -116,7 +137,7 @@ class Conductor:
             if isinstance(parts.scheduler, PausingScheduler):
                 parts.scheduler.limit(parts.search.begun)
             return None
-        ending = turn.ending if turn else None
+        ending = turn.ending if turn else self._owed.pop(suggestion.number, None)
         self._live.add(suggestion.number)
         if isinstance(parts.scheduler, PausingScheduler):
             parts.scheduler.begin(suggestion.number)
@@ -193,12 +214,20 @@ class Conductor:
         """Makes the verdict, if there is one. Scheduler and plateau rule take in every report, whoever decides."""
         compared, converged = CONTINUE, None
         if row is not None:
-            report = Report(number, self._parts.record.point(number), int(row["epoch"]), row)
-            compared = self._parts.scheduler.judge(report)
-            converged = self._parts.plateau.judge(report) if self._parts.plateau else None
+            point = self._parts.record.point(number)
+            compared, converged = self._compared(Report(number, point, int(row["epoch"]), row))
         stop = self._parts.stop
         ending = ending or (Ending(Verdict.INTERRUPTED, stop.reason) if stop.is_set() else None) or converged
         return compared if ending is None else Decision(Action.STOP, ending)
+
+    def _compared(self, report: Report) -> tuple[Decision, Ending | None]:
+        """Returns what the scheduler decides, and how the trial ends if it has converged."""
+        converged = None
+        try:
+            converged = self._parts.plateau.judge(report) if self._parts.plateau else None
+        except StudyFailed as error:  # the rule watches a metric that nobody reports
+            self._parts.stop.fail(str(error))
+        return self._parts.scheduler.judge(report), converged
 
     def pause(self, number: int) -> None:
         """A trial has left its training to wait for others; nothing of it runs."""

@@ -100,7 +100,6 @@ def run(
             listener=listener,
             stop=stop,
         )
-        parts.scheduler.rebuild(recorded)
         conductor = Conductor(parts, recorded)
         try:
             if not conductor.over:

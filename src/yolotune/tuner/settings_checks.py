@@ -8,19 +8,19 @@ from yolotune.config import arguments
 from yolotune.config.scheduling import AshaSettings, HalvingSettings
 from yolotune.config.settings import Settings
 from yolotune.config.space import MAX_GRID, Choice, Uniform, Value, grid_size
-from yolotune.errors import Problem, did_you_mean
-from yolotune.search.samplers import sampler_names
+from yolotune.errors import Problem, UserError, did_you_mean
+from yolotune.search.samplers import checked_sampler, sampler_names
 from yolotune.tracking import tracker_names
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
 
 
-def check_settings(settings: Settings, with_sampler: bool = False) -> list[Problem]:
+def check_settings(settings: Settings, sampler: object = None) -> list[Problem]:
     """Returns what is wrong with space, fixed arguments and stopping rules, taken by themselves and together.
 
     Args:
         settings: Of the study, resolved.
-        with_sampler: Whether a sampler is given as an object, so that the name of one does not matter.
+        sampler: The object that takes the place of `search`; None for none.
     """
     unread = settings.parsed[2]
     problems = [*unread, *arguments.check_space(settings.domains, "space"), *check_fixed(settings)]
@@ -29,7 +29,7 @@ def check_settings(settings: Settings, with_sampler: bool = False) -> list[Probl
         problems.append(Problem(name, "is searched and fixed at the same time.", fix))
     if not settings.domains:
         problems.append(Problem("space", "nothing varies, so there is nothing to search.", "add a range or a choice."))
-    return problems + _combinations(settings) + _search(settings) + _names(settings, with_sampler) + _stopping(settings)
+    return problems + _combinations(settings) + _search(settings) + _names(settings, sampler) + _stopping(settings)
 
 
 def check_fixed(settings: Settings) -> list[Problem]:
@@ -78,14 +78,19 @@ def largest_of(settings: Settings, name: str, default: float) -> float:
     )
 
 
-def _names(settings: Settings, with_sampler: bool) -> list[Problem]:
+def _names(settings: Settings, sampler: object) -> list[Problem]:
     """Returns a problem for each part that is chosen by a name nobody has registered."""
     problems = []
+    if sampler is not None:
+        try:
+            checked_sampler(sampler)
+        except UserError as error:
+            problems += error.problems
     for setting, name, known in (
         ("search", settings.search, sampler_names()),
         ("tracker", settings.tracker, tracker_names()),
     ):
-        if name not in known and not (setting == "search" and with_sampler):
+        if name not in known and not (setting == "search" and sampler is not None):
             what = f"nothing is registered as {name!r}.{did_you_mean(name, known)}"
             problems.append(Problem(setting, what, f"use one of {', '.join(known)}."))
     return problems

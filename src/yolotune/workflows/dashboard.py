@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from yolotune.errors import UserError, fail
 from yolotune.record.lock import holder, owned
 from yolotune.record.study import StudyRecord, read_study
-from yolotune.search import database as mirror
+from yolotune.search.database import count, rebuild
 
 HOST = "127.0.0.1"  # it asks nobody for a password
 
@@ -48,15 +48,15 @@ def update(record: StudyRecord, database: Path) -> None:
         UserError: The study has just begun, so that there is nothing to be shown.
     """
     ended = sum(not trial.unfinished for trial in record.trials)
-    if mirror.count(database) == ended:
+    if count(database) == ended:
         return
     try:
         with owned(record.folder):
-            mirror.rebuild(record, database)
+            rebuild(record, database)
     except UserError:
         if holder(record.folder) is None:
             raise
-        if mirror.count(database) is None:
+        if count(database) is None:
             fix = "wait for the first; until then: yolotune status."
             raise fail(str(record.folder), "no trial has ended yet.", fix) from None
 

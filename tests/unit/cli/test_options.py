@@ -253,3 +253,5 @@ def test_what_is_given_beside_a_folder_changes_the_settings_of_its_study(tmp_pat
     assert changed.scheduler == HalvingSettings(grace_period=3, batch=4)
     with pytest.raises(UserError, match="one study file at most"):
         parse_settings(["study.yaml"], {}, tmp_path)
+    with pytest.raises(UserError, match="nowhere: no study here: there is no such folder"):
+        parse_settings([], {}, tmp_path / "nowhere")

@@ -144,6 +144,7 @@ def test_without_rungs_the_cost_is_known() -> None:
     for found in (Rules(30).forecast(7), forecast(study_of(30, 7, "none"))):
         assert (found.expected, found.least, found.most, found.rungs, found.cut_first) == (210, 210, 210, (), 0)
         assert found.exact
+    assert [Rules(30).trials_for(budget) for budget in (1, 239, 240, 300, 329, 330)] == [1, 7, 8, 10, 10, 11]
 
 
 def test_no_trial_costs_nothing() -> None:

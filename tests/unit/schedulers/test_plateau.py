@@ -114,7 +114,10 @@ def test_an_epoch_that_is_reported_twice_counts_once(rule: PlateauSettings) -> N
         ending = once.judge(one)
         if ending is not None:
             break
-        assert twice.judge(one) is None and twice.judge(one) is None
+        assert twice.judge(one) is None
+        assert twice.judge(report(epoch, 0.9)) is None, (
+            "trained again, it may come out otherwise; the first is recorded"
+        )
     assert 20 < epoch < 60
     assert twice.judge(one) == ending and twice.judge(one) == ending, "said again, should its trial be restarted"
 

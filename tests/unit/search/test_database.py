@@ -88,8 +88,10 @@ def test_live_from_the_record_and_rebuilt_are_the_same(live: tuple[Optimizer, Pa
 
 def test_a_recorded_study_is_an_optuna_study(live: tuple[Optimizer, Path], record: StudyRecord) -> None:
     before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.INFO)
     study = to_optuna(record)
-    assert optuna.logging.get_verbosity() == before
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO, "how much Optuna says is the user's choice"
+    optuna.logging.set_verbosity(before)
     assert (study.study_name, study.best_value) == ("fish", 0.6)
     assert content(study.trials) == content(live[0].optuna_study.trials)
     assert len(study.trials_dataframe()) == len(TRIALS)

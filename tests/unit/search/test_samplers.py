@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import optuna
 import pytest
@@ -138,6 +139,20 @@ def test_it_knows_which_trials_run_at_the_moment() -> None:
     trials = [pruned(1 - abs(number / 20 - 0.3), x=number / 20) for number in range(20)]
     alone = suggested(trials, make_sampler("gp", 1))
     assert suggested([*trials, trial(TrialState.RUNNING, [], x=alone)], make_sampler("gp", 1)) != alone
+
+
+def test_the_sampler_is_shown_the_whole_study_and_the_trial_it_samples_for() -> None:
+    class Noting(RandomSampler):
+        seen: tuple[list[str], int]
+
+        def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+            self.seen = [one.state.name for one in study.trials], trial.number
+            return {}
+
+    sampler = Noting(seed=0)
+    trials = [pruned(0.1), trial(TrialState.RUNNING, [0.2]), completed(0.3), trial(TrialState.FAIL, [0.4])]
+    suggested(trials, WithPrunedTrials(sampler))
+    assert sampler.seen == (["COMPLETE", "COMPLETE", "RUNNING", "RUNNING"], 3), "its own trial is the last"
 
 
 def test_any_sampler_can_be_shown_pruned_trials() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,7 +86,6 @@ class Driver:
             listener=self.told,
             stop=self.stop,
         )
-        parts.scheduler.rebuild(recorded)
         self.conductor = Conductor(parts, recorded)
         self.folder = folder
         self.epochs = {trial.number: len(trial.epochs) for trial in recorded}
@@ -175,6 +175,35 @@ def test_asha_ends_a_trial_with_the_verdict_that_is_returned_and_recorded(tmp_pa
     assert [len(trial.epochs) for trial in record.trials] == [8, 2, 2, 2]
     ending = record.trials[1].ending
     assert ending is not None and ending.reason.startswith("rung at epoch 2: seg_metrics/F1 0.6000 was below")
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        ({"scheduler": {"name": "asha", "grace_period": 2, "reduction_factor": 2}}, Verdict.PRUNED),
+        ({"scheduler": {"name": "halving", "grace_period": 2, "reduction_factor": 2, "batch": 2}}, Verdict.PRUNED),
+        (
+            {"scheduler": "none", "plateau": {"rule": "std", "num_results": 2, "grace_period": 2, "std": 0.2}},
+            Verdict.PLATEAUED,
+        ),
+    ],
+)
+def test_a_verdict_that_a_killed_driver_owed_is_made_when_the_study_is_resumed(
+    tmp_path: Path, given: dict[str, Any], verdict: Verdict
+) -> None:
+    whole = Driver(tmp_path / "whole", num_samples=2, **given).run(rising)
+    assert whole.trials[1].verdict is verdict and len(whole.trials[1].epochs) == 2
+    killed = [*whole.trials[:1], dataclasses.replace(whole.trials[1], ending=None, value=None, best_epoch=None)]
+    driver = Driver(tmp_path / "whole", recorded=killed, num_samples=2, **given)
+    record = driver.run(lambda number, epoch: pytest.fail("it trains no further"))
+    assert [trial.ending for trial in record.trials] == [trial.ending for trial in whole.trials]
+
+
+def test_a_plateau_rule_on_a_metric_that_nobody_reports_ends_the_study(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", scheduler="none", plateau={"metric": "val/seg_loss"})
+    record = driver.run(rising)
+    assert record.verdicts == {"interrupted": 1}
+    assert driver.stop.failure is not None and "no trial reports val/seg_loss" in driver.stop.failure
 
 
 def test_a_diverged_epoch_ends_the_trial_whatever_the_rules_say(tmp_path: Path) -> None:

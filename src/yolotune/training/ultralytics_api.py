@@ -1,0 +1,290 @@
+"""What yolotune relies on of Ultralytics beyond its documented API, in one list.
+
+Ultralytics changes every week. `RELIED_ON` says which private methods are overridden, which attributes are read and
+which order of events is counted on; a test per entry tells what a new version has changed. Importing this module
+imports neither torch nor Ultralytics.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from yolotune.errors import Problem, did_you_mean
+
+#: The versions that all tests have passed with.
+OLDEST, NEWEST = "8.4.190", "8.4.190"
+
+#: Events of a training, in the order in which they first come, to which callbacks can be given.
+EVENTS = (
+    "on_pretrain_routine_start",
+    "on_pretrain_routine_end",
+    "on_train_start",
+    "on_train_epoch_start",
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_train_epoch_end",
+    "on_model_save",
+    "on_fit_epoch_end",
+    "on_train_end",
+    "teardown",
+)
+
+
+def check_version() -> str | None:
+    """Returns the sentence to show where the installed Ultralytics is newer than the tested ones; None if it is not."""
+    installed = metadata.version("ultralytics")
+    if _numbers(installed) <= _numbers(NEWEST):
+        return None
+    return (
+        f"Ultralytics {installed} is newer than {NEWEST}, the newest that yolotune was tested with. "
+        f"If trainings fail: pip install ultralytics=={NEWEST}"
+    )
+
+
+def check_events(callbacks: Iterable[str]) -> list[Problem]:
+    """Returns a problem for every event that no training has: a callback given to it would never be called.
+
+    Args:
+        callbacks: The events that callbacks were given to.
+    """
+    unknown = [event for event in callbacks if event not in EVENTS]
+    fix = f"use one of {', '.join(EVENTS)}."
+    return [
+        Problem("callbacks", f"no training has an event {one!r}.{did_you_mean(one, EVENTS)}", fix) for one in unknown
+    ]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function that is called or overridden.
+
+    Attributes:
+        where: `module:function` or `module:Class.method`.
+        parameters: Those it is called with, in this order, separated by spaces; further ones have defaults.
+    """
+
+    where: str
+    parameters: str = ""
+
+    def problem(self) -> str | None:
+        """Returns what is not as expected; None if nothing is."""
+        found = inspect.signature(_find(self.where)).parameters
+        names = [name for name in found if name != "self"]
+        wanted = self.parameters.split()
+        required = {name for name in names if _is_required(found[name])}
+        if [name for name in names if name in wanted] != wanted or required - set(wanted):
+            return f"{self.where} takes ({' '.join(names)}), expected ({self.parameters})"
+        return None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Text in the source of a function or class.
+
+    Attributes:
+        where: `module:function`, `module:Class` or `module:Class.method`.
+        why: What is counted on.
+        words: What stands there, one after another.
+    """
+
+    where: str
+    why: str
+    words: tuple[str, ...]
+
+    def problem(self) -> str | None:
+        """Returns what is not as expected; None if nothing is."""
+        text, place = inspect.getsource(_find(self.where)), 0
+        for word in self.words:
+            found = text.find(word, place)
+            if found < 0:
+                return f"{self.where} has no {word!r} where it is expected: {self.why}"
+            place = found + len(word)
+        return None
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Attributes that a class sets on itself, or that a module or class has.
+
+    Attributes:
+        where: `module` or `module:Class`.
+        names: The attributes, separated by spaces.
+    """
+
+    where: str
+    names: str
+
+    def problem(self) -> str | None:
+        """Returns what is not as expected; None if nothing is."""
+        owner = _find(self.where)
+        classes = inspect.getmro(owner)[:-1] if inspect.isclass(owner) else ()
+        text = "".join(inspect.getsource(one) for one in classes if one.__module__.startswith("ultralytics"))
+        lost = [
+            name
+            for name in self.names.split()
+            if not hasattr(owner, name) and not re.search(rf"self\.{name}\b[^=\n]*(?<![=!<>])=(?!=)", text)
+        ]
+        return f"{self.where} has no {', '.join(lost)}" if lost else None
+
+
+Relied = Signature | Source | Attributes
+
+_TRAINER = "ultralytics.engine.trainer:BaseTrainer"
+_VALIDATOR = "ultralytics.engine.validator:BaseValidator"
+_DATASET = "ultralytics.data.dataset:YOLODataset"
+_LOADER = "ultralytics.data.build:InfiniteDataLoader"
+
+RELIED_ON: tuple[Relied, ...] = (
+    # --- the trainer: methods that trainer.py and resume_state.py override or call
+    Signature(f"{_TRAINER}.__init__", "overrides"),
+    Signature(f"{_TRAINER}.get_dataset"),
+    Signature(f"{_TRAINER}.build_dataset", "img_path mode batch"),
+    Signature(f"{_TRAINER}.get_validator"),
+    Signature(f"{_TRAINER}.validate"),
+    Signature(f"{_TRAINER}._handle_nan_recovery", "epoch"),
+    Signature(f"{_TRAINER}.save_model"),
+    Signature(f"{_TRAINER}.run_callbacks", "event"),
+    Signature(f"{_TRAINER}.final_eval"),
+    Signature(f"{_TRAINER}.plot_metrics"),
+    Signature(f"{_TRAINER}.optimizer_step"),
+    Signature(f"{_TRAINER}._build_train_pipeline"),
+    Signature(f"{_TRAINER}._setup_train"),
+    Signature(f"{_TRAINER}.label_loss_items", "loss_items"),
+    Attributes(_TRAINER, "args save_dir wdir last best csv device data model ema optimizer validator"),
+    Attributes(_TRAINER, "train_loader test_loader batch_size epochs start_epoch epoch resume stop stopper"),
+    Attributes(_TRAINER, "best_fitness lr loss tloss metrics accumulate"),
+    Attributes("ultralytics.utils.torch_utils:EarlyStopping", "best_epoch patience"),
+    # --- the trainer: what its methods do, and when
+    Source(
+        f"{_TRAINER}._do_train",
+        "an epoch is validated, checked, saved and reported in this order, and `stop` then ends the loop",
+        (
+            'run_callbacks("on_train_start")',
+            'run_callbacks("on_train_epoch_start")',
+            'run_callbacks("on_train_batch_start")',
+            "ni - last_opt_step >= self.accumulate",
+            "self.lr =",
+            'self.ema.update_attr(self.model, include=["yaml", "nc", "args", "names", "stride", "class_weights"])',
+            "self.metrics, self.fitness = self.validate()",
+            "self._handle_nan_recovery(epoch)",
+            "self.stop |=",
+            "self.save_model()",
+            'run_callbacks("on_fit_epoch_end")',
+            "if self.stop:",
+            "self.final_eval()",
+            "self.plot_metrics()",
+        ),
+    ),
+    Source(
+        f"{_TRAINER}.__init__",
+        "integrations act through callbacks alone",
+        ("callbacks.add_integration_callbacks(self)", 'self.run_callbacks("on_pretrain_routine_start")'),
+    ),
+    Source(
+        f"{_TRAINER}.save_model",
+        "both checkpoints go where `last` and `best` point to, best.pt where the fitness is the best one",
+        ("self.last.write_bytes", "if self.best_fitness == self.fitness", "self.best.write_bytes"),
+    ),
+    Source(
+        f"{_TRAINER}.final_eval",
+        "the checkpoints are stripped, then best.pt is validated",
+        ("strip_optimizer(self.last)", "strip_optimizer(self.best", "self.validator(model=model)"),
+    ),
+    Source(
+        f"{_TRAINER}.check_resume",
+        "a resumed training has the arguments of its checkpoint, unless they are given",
+        ("get_cfg(ckpt_args)", "allowed = {", '"batch"', "setattr(self.args, k, v)"),
+    ),
+    Source(f"{_TRAINER}.resume_training", "`resume = False` loads the weights alone", ("not self.resume",)),
+    # --- the validator
+    Signature(f"{_VALIDATOR}.__init__", "dataloader save_dir args"),
+    Signature(f"{_VALIDATOR}.__call__", "trainer model"),
+    Signature(f"{_VALIDATOR}.get_model", "model trainer"),
+    Signature(f"{_VALIDATOR}.run_callbacks", "event"),
+    Attributes("ultralytics.utils.metrics:SegmentMetrics", "box seg"),
+    Attributes("ultralytics.utils.metrics:Metric", "f1 mp mr map map50"),
+    # --- data
+    Signature("ultralytics.data.build:build_dataloader", "dataset batch workers shuffle rank device"),
+    Signature(f"{_LOADER}.close"),
+    Source(
+        f"{_LOADER}.__iter__",
+        "the iterator is made when it is first needed",
+        ("self.iterator is None", "self._get_iterator()"),
+    ),
+    Signature(f"{_DATASET}.get_labels"),
+    Signature(f"{_DATASET}.get_label_files"),
+    Signature(f"{_DATASET}.verify_labels", "labels cache_path"),
+    Signature(f"{_DATASET}.load_image", "i"),
+    Attributes("ultralytics.data.base:BaseDataset", "im_files buffer"),
+    Source(
+        "ultralytics.data.utils:verify_image_label",
+        "it is called with these eight, and returns labels, shape and segments as second to fourth",
+        (
+            "(im_file, lb, shape, segments,",
+            "im_file, lb_file, prefix, keypoint, num_cls, nkpt, ndim, single_cls = args",
+        ),
+    ),
+    # --- models, weights, arguments
+    Signature("ultralytics.utils.torch_utils:unwrap_model", "m"),
+    Signature("ultralytics.utils.torch_utils:copy_attr", "a b include"),
+    Signature("ultralytics.nn.tasks:load_checkpoint", "weight"),
+    Signature("ultralytics.nn.tasks:yaml_model_load", "path"),
+    Signature("ultralytics.nn.tasks:guess_model_task", "model"),
+    Signature("ultralytics.utils.downloads:attempt_download_asset", "file"),
+    Attributes("ultralytics.utils.downloads", "GITHUB_ASSETS_NAMES"),
+    Signature("ultralytics.cfg:check_cfg", "cfg"),
+    # --- the settings file and the environment (config/isolation.py)
+    Source(
+        "ultralytics.utils:SettingsManager.__init__",
+        "settings of this version are complete with these, and are not reset",
+        ('version="0.0.8"', '"datasets_dir"', '"weights_dir"', '"runs_dir"', '"uuid"', '"sync"', '"wandb"'),
+    ),
+    Source(
+        "ultralytics.utils:get_user_config_dir",
+        "this is where the user's settings are",
+        ("YOLO_CONFIG_DIR", "XDG_CONFIG_HOME", '".config"', '"Library" / "Application Support"'),
+    ),
+    Source(
+        "ultralytics.utils",
+        "these variables keep it off the network and from installing packages and running pickled code",
+        ("YOLO_AUTOINSTALL", "ULTRALYTICS_SAFE_LOAD", "YOLO_OFFLINE"),
+    ),
+)
+
+
+def missing() -> list[str]:
+    """Returns a sentence for each entry of the list that the installed Ultralytics does not have as expected."""
+    return [problem for problem in map(problem_of, RELIED_ON) if problem is not None]
+
+
+def problem_of(item: Relied) -> str | None:
+    """Returns what the installed Ultralytics does not have as expected; None if it has."""
+    try:
+        return item.problem()
+    except (ImportError, AttributeError) as error:
+        return f"{item.where}: {error}"
+
+
+def _find(where: str) -> Any:
+    module, _, names = where.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in names.split(".") if names else ():
+        found = getattr(found, name)
+    return found
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in (
+        parameter.VAR_POSITIONAL,
+        parameter.VAR_KEYWORD,
+    )

@@ -1,0 +1,19 @@
+"""The training of Ultralytics' task `detect`: a validator and a trainer, with what a trial changes of each."""
+
+from __future__ import annotations
+
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
+
+from yolotune.training.trainer import TrialTraining
+from yolotune.training.validator import TrialValidation
+
+
+class DetectTrialValidator(TrialValidation, DetectionValidator):
+    """Validates boxes."""
+
+
+class DetectTrialTrainer(TrialTraining, DetectionTrainer):
+    """Trains one point of a detection study."""
+
+    validator_class = DetectTrialValidator
+    metric_parts = ("box",)  # reported as box_metrics/F1 and so on
