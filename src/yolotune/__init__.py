@@ -1,8 +1,8 @@
 """yolotune: finds the hyperparameters that train the best YOLO11 segmentation model on a dataset.
 
-    >>> import yolotune
-    >>> study = yolotune.tune("data.yaml", model="yolo11n-seg.pt", epochs=100)  # doctest: +SKIP
-    >>> study.best.value, study.best.point, study.best.weights  # doctest: +SKIP
+>>> import yolotune
+>>> study = yolotune.tune("data.yaml", model="yolo11n-seg.pt", epochs=100)  # doctest: +SKIP
+>>> study.best.value, study.best.point, study.best.weights  # doctest: +SKIP
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def assert_foretold(record: StudyRecord) -> None:
     rules = SuccessiveHalving(load_settings(record.folder, {}))
     rules.rebuild(record.trials)
     for trial in record.trials:
-        cut = [m.milestone for m in rules.all_meetings() if trial.number in m.scores and trial.number not in m.kept]
+        cut = [m.milestone for m in rules.reached_rungs() if trial.number in m.scores and trial.number not in m.kept]
         wanted = min(cut, default=record.settings.epochs)
         assert [row["epoch"] for row in trial.epochs] == list(range(1, wanted + 1))
         assert trial.ending is not None

@@ -27,10 +27,13 @@ def trained_epochs(folder: Path) -> list[str]:
 
 def test_a_training_that_is_left_equals_one_that_is_not(job: Job, tmp_path: Path) -> None:
     """The mosaic closes with the first epoch after the pause, and a step of the optimizer spans it."""
-    job = changed(job, fixed={"close_mosaic": 2, "optimizer": "SGD", "nbs": 16})
-    _, whole = train(job, tmp_path / "whole")
+    ended: list[Any] = []
+    fixed = {"close_mosaic": 2, "optimizer": "SGD", "nbs": 16}
+    job = changed(job, fixed=fixed, callbacks={"on_train_end": [ended.append]})
+    trainer, whole = train(job, tmp_path / "whole")
     _, before = train(job, tmp_path / "left", after=1, order=Order.LEAVE)
     assert weights_of(tmp_path / "left") == {"best.pt", "last.pt", "state.pt", "epoch"}
+    assert ended == [trainer], "one that is left has not ended"
     trainer, after = train(job, tmp_path / "left", resume=tmp_path / "left" / "weights" / "last.pt")
     assert numbers(before + after) == numbers(whole)
     assert trainer.ending == Ending(Verdict.COMPLETED, "all 3 epochs")

@@ -27,6 +27,7 @@ HOUSE = (
     "report",
     "workflows",
     "display",
+    "api",
     "cli",
 )
 #: Rows that leave out some of those above them.
@@ -44,14 +45,14 @@ LIBRARIES = {
     "wandb": {"tracking()"},
     "plotly": {"report()"},
     "jinja2": {"report()"},
-    "optuna": {"search", "config", "report()"},
+    "optuna": {"search", "config", "report()", "api()"},
     "torch": {"training", "tuner()", "report()", "record()"},
     "ultralytics": {"training", "config()", "data()", "report()", "tuner()"},
     "optuna_dashboard": {"workflows()"},
     "typer": {"cli"},
     "rich": {"display"},
     "pydantic": {"config"},
-    "pandas": {"record()"},
+    "pandas": {"record()", "api()"},
 }
 
 HOME = Path(yolotune.__file__).parent
@@ -60,7 +61,7 @@ ROOT = {"__init__", "__main__"}
 
 
 def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yields every imported module, those for type checkers too, and whether a function imports it."""
+    """Yields every imported module, those for type checkers too, and whether only a function or a type checker imports it."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from ((alias.name, inside) for alias in child.names)
@@ -68,7 +69,9 @@ def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             assert child.level == 0, "imports are absolute"
             yield from ((f"{child.module}.{alias.name}", inside) for alias in child.names)
         else:
-            deeper = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            deeper = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
+                isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            )
             yield from imports(child, inside or deeper)
 
 

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from yolotune._yaml import write_yaml
 from yolotune.config.isolation import isolate
 from yolotune.config.space import Point
-from yolotune.metrics import best_epoch
+from yolotune.metrics import best_epoch, is_finite
 from yolotune.record import checkpoint
 from yolotune.record.study import SCHEMA, read_rows, trial_folder
 from yolotune.record.verdict import PAUSED, Ending, Verdict
@@ -186,15 +186,23 @@ class TrainingSession:
             self._run.log_epoch(row)  # what the tracker had not written when the process died; it passes over the rest
         recorded = int(rows[-1]["epoch"]) if rows else 0
         resume = checkpoint.settle(self.folder / "weights", recorded)
-        ending = self.task.ending
-        if ending is None and recorded >= self.task.job.epochs:  # its process was killed in the final evaluation
-            ending = Ending(Verdict.COMPLETED, f"all {recorded} epochs")
+        ending = self.task.ending or self._recorded_ending(rows)
         if ending is not None:
             self._only_end(ending, recorded, resume)
             return
         self._trainer = self.make_trainer(self._report, resume)
         self._trainer.train()
         self._final = self._trainer.final
+
+    def _recorded_ending(self, rows: Sequence[Mapping[str, Any]]) -> Ending | None:
+        """Returns how the training had ended by itself, if its process was killed before there was a verdict."""
+        job = self.task.job
+        last = rows[-1] if rows else {"epoch": 0}
+        if job.metric in last and not is_finite(last[job.metric]):
+            return Ending(Verdict.DIVERGED, f"not finite at epoch {last['epoch']}")
+        if last["epoch"] >= job.epochs:
+            return Ending(Verdict.COMPLETED, f"all {job.epochs} epochs")
+        return None
 
     def _report(self, row: dict[str, Any], ending: Ending | None) -> Order:
         """Says an epoch and waits for the answer."""
@@ -213,7 +221,7 @@ class TrainingSession:
         Args:
             ending: The verdict.
             recorded: Epochs that were trained.
-            resume: The last.pt; None where the process before had evaluated best.pt already.
+            resume: The last.pt; None where the process before had evaluated best.pt already, or had diverged.
         """
         with self._errors_kept():
             if resume is not None:
@@ -221,7 +229,9 @@ class TrainingSession:
                 self._effective = self._trainer.effective()
         self._said.put(Said(None, ending, self._effective))
         with self._errors_kept():  # the verdict stands; what could not be evaluated or drawn is not there
-            if self._trainer is not None:
+            if self._trainer is None:
+                checkpoint.close(self.folder / "weights", recorded, keep_last=self.task.job.keep_last)
+            else:
                 self._trainer.finish(recorded)
                 self._final = self._trainer.final
 

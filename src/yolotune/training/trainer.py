@@ -196,8 +196,6 @@ class TrialTraining(ExactResume):
     def run_callbacks(self, event: str) -> None:
         """Runs the callbacks of the study and what a trial does at an event, and no integration."""
         super().run_callbacks(event)
-        for callback in self.job.callbacks.get(event, ()):
-            callback(self)
         if event == "on_train_start":
             self._check_arguments()
             self._drop_results_from(self.start_epoch + 1)
@@ -205,8 +203,12 @@ class TrialTraining(ExactResume):
         elif event == "on_train_epoch_start" and self.resume:
             self.resume = False  # this once
             self.restore_state(self.wdir / checkpoint.STATE)
-        elif event == "on_fit_epoch_end" and not self._in_final_eval:
-            self._report()
+        elif event == "on_train_end" and self._leaving:
+            return  # it continues another time
+        for callback in self.job.callbacks.get(event, ()):
+            callback(self)
+        if event == "on_fit_epoch_end" and not self._in_final_eval:
+            self._report()  # after the callbacks, which may stop the training
 
     def _report(self) -> None:
         """Hands over the epoch report and obeys the answer."""

@@ -10,7 +10,6 @@ from yolotune.config.settings import Settings
 from yolotune.config.space import MAX_GRID, Choice, Uniform, Value, grid_size
 from yolotune.errors import Problem, UserError, did_you_mean
 from yolotune.search.samplers import checked_sampler, sampler_names
-from yolotune.tracking import tracker_names
 
 MOSAIC_FAMILY = ("mosaic", "copy_paste", "mixup", "cutmix")
 
@@ -29,7 +28,7 @@ def check_settings(settings: Settings, sampler: object = None) -> list[Problem]:
         problems.append(Problem(name, "is searched and fixed at the same time.", fix))
     if not settings.domains:
         problems.append(Problem("space", "nothing varies, so there is nothing to search.", "add a range or a choice."))
-    return problems + _combinations(settings) + _search(settings) + _names(settings, sampler) + _stopping(settings)
+    return problems + _combinations(settings) + _search(settings) + _sampler(settings, sampler) + _stopping(settings)
 
 
 def check_fixed(settings: Settings) -> list[Problem]:
@@ -78,22 +77,18 @@ def largest_of(settings: Settings, name: str, default: float) -> float:
     )
 
 
-def _names(settings: Settings, sampler: object) -> list[Problem]:
-    """Returns a problem for each part that is chosen by a name nobody has registered."""
-    problems = []
+def _sampler(settings: Settings, sampler: object) -> list[Problem]:
+    """Returns what is wrong with the sampler that is given as an object, or with the name of one."""
     if sampler is not None:
         try:
             checked_sampler(sampler)
         except UserError as error:
-            problems += error.problems
-    for setting, name, known in (
-        ("search", settings.search, sampler_names()),
-        ("tracker", settings.tracker, tracker_names()),
-    ):
-        if name not in known and not (setting == "search" and sampler is not None):
-            what = f"nothing is registered as {name!r}.{did_you_mean(name, known)}"
-            problems.append(Problem(setting, what, f"use one of {', '.join(known)}."))
-    return problems
+            return list(error.problems)
+    elif settings.search not in sampler_names():
+        known = sampler_names()
+        what = f"no sampler is registered as {settings.search!r}.{did_you_mean(settings.search, known)}"
+        return [Problem("search", what, f"use one of {', '.join(known)}.")]
+    return []
 
 
 def _search(settings: Settings) -> list[Problem]:

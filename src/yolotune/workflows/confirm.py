@@ -182,7 +182,13 @@ def _plan(
 ) -> Plan:
     """Returns the checked plan of the trainings: the search's settings without its rules, and the seed in the point."""
     target = search.folder / CONFIRMED.parent
-    without_rules = {"points": [], "warm_start": [], "scheduler": "none", "plateau": None, "effort": None}
+    without_rules: dict[str, Any] = {
+        "points": [],
+        "warm_start": [],
+        "scheduler": "none",
+        "plateau": None,
+        "effort": None,
+    }
     if settings.search.startswith(OBJECT):  # its sampler is not needed here
         settings = settings.model_copy(update={"search": "random"})
     require_objects(settings, objects or Objects())

@@ -103,7 +103,13 @@ def retrain(
 
 def _final_settings(settings: Settings, trial: TrialRecord, overrides: dict[str, Any], seeds: int) -> Settings:
     """Returns the settings of the final trainings: no rule ends one early, and only the seed varies."""
-    without_rules = {"points": [], "warm_start": [], "scheduler": "none", "plateau": None, "effort": None}
+    without_rules: dict[str, Any] = {
+        "points": [],
+        "warm_start": [],
+        "scheduler": "none",
+        "plateau": None,
+        "effort": None,
+    }
     only_seeds = {"search": "random", "space": {"seed": ANY_SEED}, "num_samples": seeds, "budget": None}
     given = {**settings.model_dump(), **without_rules, **only_seeds, "preset": "none", "keep_weights": "all"}
     return Settings(**{**given, "name": f"{settings.name}-retrain", "train": arguments(settings, trial, overrides)})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import math
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -209,6 +211,21 @@ def test_a_process_killed_in_the_final_evaluation_does_it_again(driver: Driver) 
     driver.session.end(COMPLETED)
     driver.session.join()
     assert driver.weights == {"best.pt"} and driver.ended["best"] == {"seg_metrics/F1": 0.5}
+
+
+def test_a_process_killed_before_its_divergence_had_a_verdict_says_it_again(driver: Driver) -> None:
+    driver.start()
+    driver.train(1)
+    driver.session.go_on()
+    driver.session.next()
+    driver.record.append(0, {"epoch": 2, "seg_metrics/F1": math.nan})  # its weights were not saved
+    shutil.rmtree(driver.trial / "weights" / "pending")
+    driver.start()
+    diverged = Ending(Verdict.DIVERGED, "not finite at epoch 2")
+    assert driver.hear() == Said(None, diverged, None)
+    driver.session.end(diverged)
+    driver.session.join()
+    assert driver.weights == {"best.pt"} and driver.run.result is not None and driver.run.result.best_epoch == 1
 
 
 def test_what_cannot_be_evaluated_changes_no_verdict(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from yolotune.config.layers import make_settings
@@ -73,16 +74,18 @@ def test_a_setting_that_cannot_work_is_named_alone(given: dict[str, Any], where:
     assert found(**given) == [where]
 
 
-@pytest.mark.parametrize(
-    ("given", "where"),
-    [
-        ({"search": "tpes"}, "search"),
-        ({"tracker": "mlflow"}, "tracker"),
-    ],
-)
-def test_a_part_that_nobody_registered_is_named_with_those_there_are(given: dict[str, Any], where: str) -> None:
-    [problem] = check_settings(resolve(make_settings(data="d.yaml", **given)))
-    assert problem.where == where and "use one of" in problem.fix
+def test_a_sampler_that_nobody_registered_is_named_with_those_there_are() -> None:
+    settings = resolve(make_settings(data="d.yaml", search="tpes"))
+    [problem] = check_settings(settings)
+    assert problem.where == "search" and "Did you mean tpe?" in problem.what and "use one of auto, tpe" in problem.fix
+    assert check_settings(settings, optuna.samplers.TPESampler()) == [], "an object takes its place"
+    assert [one.where for one in check_settings(settings, "TPESampler")] == ["sampler"]
+
+
+def test_a_budget_below_one_training_is_refused() -> None:
+    (problem,) = check_settings(resolve(make_settings(data="d.yaml", budget=8)))
+    assert str(problem).startswith("budget: 8 epochs are fewer than the 250 of one training")
+    assert not check_settings(resolve(make_settings(data="d.yaml", budget=250)))
 
 
 @pytest.mark.parametrize(
@@ -294,6 +297,13 @@ def test_the_default_preset_has_nothing_to_say_but_the_few_validation_images(dat
 
 def test_a_patience_as_long_as_a_trial_is_noted(data: Path) -> None:
     assert "it can stop none" in said(data, epochs=10, plateau={"patience": 10})
+
+
+def test_more_trials_than_a_budget_carries_are_noted(data: Path) -> None:
+    carried = resolve(make_settings(data="d.yaml", budget=2000)).num_samples
+    lines = [line for line in said(data, budget=2000, num_samples=50).splitlines() if "budget" in line]
+    assert len(lines) == 1 and f"It would carry {carried}" in lines[0]
+    assert "budget" not in said(data, budget=2000)
 
 
 # --- all together ------------------------------------------------------------------------------------------------

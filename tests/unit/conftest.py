@@ -1,4 +1,6 @@
-"""Records of these tests need not survive a power cut."""
+"""Records of unit tests need not survive a power cut."""
+
+from __future__ import annotations
 
 import os
 
