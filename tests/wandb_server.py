@@ -4,7 +4,7 @@
 
 It prints its port and serves until it is killed. The first word is how it behaves: `ok`, `401`, `500`, `hang` (accepts
 and never answers), `garbage`, `stranger` (a good answer that knows no such user). `GET /behave/hang` changes that while
-it runs; `GET /seen` tells what it got: names of GraphQL operations, and the history rows by run.
+it runs; `GET /seen` tells what it got: paths, names of GraphQL operations, and the history rows by run.
 
 In `ok` it speaks as much of W&B's protocol as the client needs to open a run, stream its history and log artifacts:
 artifacts are said to be there already, so that no file is ever uploaded. It proves nothing about W&B's own server.
@@ -27,6 +27,7 @@ class Seen:
 
     def __init__(self, behaviour: str) -> None:
         self.behaviour = behaviour
+        self.requests: list[str] = []
         self.operations: list[str] = []
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.exits: dict[str, int] = {}
@@ -34,7 +35,12 @@ class Seen:
 
     def as_json(self) -> dict[str, Any]:
         with self.lock:
-            return {"operations": self.operations, "history": self.history, "exits": self.exits}
+            return {
+                "requests": self.requests,
+                "operations": self.operations,
+                "history": self.history,
+                "exits": self.exits,
+            }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,9 +53,11 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/seen":
             self._answer(200, self.seen.as_json())
         else:
+            self.seen.requests.append(self.path)
             self._misbehave_or({})
 
     def do_POST(self) -> None:
+        self.seen.requests.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/graphql":
             asked = json.loads(body)

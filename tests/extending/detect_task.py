@@ -1,6 +1,4 @@
-"""The training of Ultralytics' task `detect`: a validator and a trainer, with what a trial changes of each."""
-
-from __future__ import annotations
+"""The training of Ultralytics' task `detect`: the example of docs/extending.md."""
 
 from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 

@@ -118,6 +118,9 @@ def test_a_task(example) -> None:  # type: ignore[no-untyped-def]
     (registration,) = [text for title, text in BLOCKS if "register_task(" in text]
     exec(registration, {})
     assert tasks.task_named("detect") is trainer
+    trained = Path(__file__).parents[1] / "extending" / "detect_task.py"  # by tests/integration/test_tasks.py
+    (text,) = [text for title, text in BLOCKS if title == "detect_task"]
+    assert trained.read_text(encoding="utf-8").endswith(text)
 
 
 def test_every_example_is_run() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -61,7 +64,7 @@ ROOT = {"__init__", "__main__"}
 
 
 def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yields every imported module, those for type checkers too, and whether only a function or a type checker imports it."""
+    """Yields every imported module, and whether only a function or a type checker imports it."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from ((alias.name, inside) for alias in child.names)
@@ -132,6 +135,19 @@ def test_no_package_imports_itself_in_a_circle() -> None:
 
     for module in arrows:
         walk(module, ())
+
+
+def test_every_imported_distribution_is_declared() -> None:
+    declared = tomllib.loads((HOME.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*declared["dependencies"], *declared["optional-dependencies"]["dashboard"]]
+    names = {re.split(r"[\[<>=!~ ]", one)[0].lower().replace("_", "-") for one in wanted}
+    provided = metadata.packages_distributions()
+    for module in MODULES:
+        for name, _ in found(module):
+            top = package_of(name)
+            if top not in sys.stdlib_module_names and top != "yolotune":
+                by = {one.lower().replace("_", "-") for one in provided[top]}
+                assert by & names, f"{module} imports {top}, and pyproject.toml declares none of {sorted(by)}"
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

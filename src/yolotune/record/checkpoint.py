@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 NAMES = ("best.pt", "last.pt")
-#: What last.pt leaves out, where a training was left to go on another time (`exact.py`).
+#: What last.pt leaves out, where a training was left to go on another time (`training/resume_state.py`).
 STATE = "state.pt"
 
 

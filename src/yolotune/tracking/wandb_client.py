@@ -114,23 +114,28 @@ class RunThread:
             return None
 
     def _start(self, mode: Literal["online", "offline"]) -> Any:
-        import wandb
-
-        settings = wandb.Settings(
-            console="off",
-            silent=True,
-            init_timeout=INIT_S,
-            finish_timeout=UPLOAD_S,
-            finish_timeout_raises=True,
-            x_transaction_log_flush_interval=FLUSH_S,
-            x_disable_viewer=True,  # asks for the user's preferences, and waits
-            use_dot_wandb=False,
-        )
-        # wandb adds `wandb` to `dir`; a run of its own, not the process's `wandb.run`, which others would write into
-        place = str(self._folder.parent)
         self._folder.mkdir(parents=True, exist_ok=True)
-        with _service, lent_environment(self._folder):
-            run = wandb.init(**self._init, mode=mode, dir=place, resume="allow", reinit="create_new", settings=settings)
+        with _service, lent_environment(self._folder):  # some of it is read on import
+            import wandb
+
+            settings = wandb.Settings(
+                console="off",
+                silent=True,
+                init_timeout=INIT_S,
+                finish_timeout=UPLOAD_S,
+                finish_timeout_raises=True,
+                x_transaction_log_flush_interval=FLUSH_S,
+                x_disable_viewer=True,  # asks for the user's preferences, and waits
+                use_dot_wandb=False,
+            )
+            run = wandb.init(
+                **self._init,
+                mode=mode,
+                dir=str(self._folder.parent),  # wandb adds `wandb`
+                resume="allow",
+                reinit="create_new",  # not the process's `wandb.run`, which others would write into
+                settings=settings,
+            )
         if mode == "online":
             _marker(run).touch()
         return run

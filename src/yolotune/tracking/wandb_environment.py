@@ -1,4 +1,4 @@
-"""The places that wandb takes from environment variables alone, lent to it for the length of a call."""
+"""What wandb takes from environment variables alone, lent to it for the length of a call."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _before: dict[str, str | None] = {}
 def lent_environment(folder: Path) -> Iterator[None]:
     """Lends wandb the places that only environment variables can name, unless the user named them.
 
-    Artifacts are staged in the study's folder, where a later `wandb sync` finds them. wandb also leaves the address of
-    its service process behind; a trial that inherited it would depend on the driver's. The runs of a process share the
-    environment, so the last one to leave restores it.
+    Artifacts are staged in the study's folder, where a later `wandb sync` finds them. wandb's reports of its own errors
+    are off: they go to the server from offline runs too, and a server that hangs keeps the process from ending. wandb
+    also leaves the address of its service process behind; a trial that inherited it would depend on the driver's. The
+    runs of a process share the environment, so the last one to leave restores it.
 
     Args:
         folder: Where wandb keeps the study's runs.
@@ -32,12 +33,16 @@ def lent_environment(folder: Path) -> Iterator[None]:
         _leave()
 
 
+def _lent_by(folder: Path) -> dict[str, str]:
+    places = {"WANDB_DATA_DIR": str(folder / "data"), "WANDB_CACHE_DIR": str(folder / "cache")}
+    return {**places, "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+
+
 def _enter(folder: Path) -> None:
     global _users
     with _lock:
         if not _users:
-            places = {"WANDB_DATA_DIR": str(folder / "data"), "WANDB_CACHE_DIR": str(folder / "cache")}
-            lent = {name: os.environ.get(name, value) for name, value in {**places, "WANDB_SILENT": "true"}.items()}
+            lent = {name: os.environ.get(name, value) for name, value in _lent_by(folder).items()}
             _before.update({name: os.environ.get(name) for name in (*lent, "WANDB_SERVICE")})
             os.environ.update(lent)
             os.environ.pop("WANDB_SERVICE", None)

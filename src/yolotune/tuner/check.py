@@ -20,7 +20,7 @@ from yolotune.record.folders import new_folder
 from yolotune.schedulers import resolve
 from yolotune.search.warm_start import Here, Warm, choose_sampler, warm_points
 from yolotune.tracking import preflight
-from yolotune.training.ultralytics_api import check_version
+from yolotune.training.ultralytics_api import check_events, check_version
 from yolotune.training.weights import find_model
 from yolotune.tuner.advice import advice
 from yolotune.tuner.cluster import Node, address_of, survey
@@ -61,6 +61,7 @@ def check(
     problems = Problems()
     settings, objects = resolve(settings), objects or Objects()
     problems += check_settings(settings, objects.sampler) if searches else check_fixed(settings)
+    problems += check_events(objects.callbacks)
     dataset = problems.collect(lambda: load_dataset(settings.data, allow_bad_labels=settings.allow_bad_labels))
     model = problems.collect(lambda: find_model(settings.model))
     tracking = problems.collect(lambda: preflight(settings))

@@ -1,9 +1,9 @@
 """The one place of the driver where a report is recorded, judged and told, and where every verdict is made.
 
-What a trial says arrives here first, before any part of Ray acts on it (`ray_hooks.py`). It is recorded; then judged, in
-this order: what the trial itself says of its end (completed, diverged, an error), the end of the study (a signal, the
-budget), convergence, comparison with other trials; then the search, the tracker and the listener are told. A verdict is
-a value, an `Ending`, that is written down, returned and sent to the trial as it is.
+What a trial says arrives here first, before any part of Ray acts on it (`ray_hooks.py`). It is recorded; then judged,
+in this order: what the trial itself says of its end (completed, diverged, an error), the end of the study (a signal,
+the budget), convergence, comparison with other trials; then the search, the tracker and the listener are told. A
+verdict is a value, an `Ending`, that is written down, returned and sent to the trial as it is.
 
 Plain code: it knows nothing of Ray.
 """

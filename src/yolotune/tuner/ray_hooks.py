@@ -3,7 +3,7 @@
 Of Ray's hooks (2.60, `tune_controller.py`) the study's `Stopper` is called first with every report, the last one
 included, before it is flattened; then the scheduler, which never sees a report that ends a trial; the searcher, not
 after a stop; the callbacks. So the conductor is given each report in the stopper, and what it decides is what the
-scheduler returns. The searcher is only asked for trials, the callbacks only tell of processes that start, pause and die.
+scheduler returns. The searcher is only asked for trials; the callbacks only tell of processes that start, pause, die.
 
 - Ray's own limit of trials at a time counts paused ones, so the searcher is asked with the trials that have a slot.
 - A searcher that returns None while no trial lives blocks Ray's loop for minutes: `FINISHED` is returned as soon as

@@ -20,7 +20,8 @@ from yolotune.tuner.plan import Resources
 CURVES = 3_000_000
 #: A checkpoint to resume from is so many times best.pt: an optimizer with two moments in single precision.
 RESUMABLE = 5
-#: What a training that is left keeps beside (`training/resume_state.py`), in sizes of best.pt: weights and EMA, momentum and gradients.
+#: What a paused training keeps beside (`training/resume_state.py`), in sizes of best.pt: weights and EMA, momentum and
+#: gradients.
 STATE = 8
 #: Work of an image, in bytes of best.pt times pixels, from which more than one thread makes an epoch shorter. With
 #: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
@@ -179,8 +180,8 @@ def disk_needed(settings: Settings, model: str, tracking: str) -> int:
 
     An ended trial keeps its curves and best.pt, if its weights are kept at all; offline runs of the tracker hold both
     again. A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record
-    yet; a paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one only
-    when those before are waiting for trials that train.
+    yet; a paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one
+    only when those before are waiting for trials that train.
 
     Args:
         settings: Of the study, resolved.

@@ -225,7 +225,14 @@ def _replay(study_run: StudyRun, recorded: Sequence[TrialRecord]) -> None:
     for trial in recorded:
         total += len(trial.epochs)
         if trial.ending is not None and not trial.unfinished:
-            summary = TrialSummary(trial.number, trial.point, trial.ending, trial.best_epoch, trial.value, total)
+            summary = TrialSummary(
+                number=trial.number,
+                point=trial.point,
+                ending=trial.ending,
+                best_epoch=trial.best_epoch,
+                value=trial.value,
+                epochs_total=total,
+            )
             study_run.trial_ended(summary, log=False)
 
 

@@ -1,11 +1,11 @@
 """A trial as Ray Tune runs it: a step is an epoch of its training, which runs in a thread (`training/session.py`).
 
-Ray stops a function trainable by raising `SystemExit` inside its callback and kills the process a moment later. This one
-is told to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only then does
-`cleanup` return.
+Ray stops a function trainable by raising `SystemExit` inside its callback and kills the process a moment later. This
+one is told to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only then
+does `cleanup` return.
 
-A process trains one trial after another (`reuse_actors`), so that Python, torch and Ultralytics are loaded once. Ray then
-tells a stopped trial nothing until another one needs its process, so the driver sends it the verdict itself
+A process trains one trial after another (`reuse_actors`), so that Python, torch and Ultralytics are loaded once. Ray
+then tells a stopped trial nothing until another one needs its process, so the driver sends it the verdict itself
 (`end_training`). The next trial begins when the training has left its loop; the end of its W&B run may overlap with it.
 
 Ray's checkpoints are not used. A trial that starts looks into its own folder of the record, and where epochs are

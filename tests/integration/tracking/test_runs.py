@@ -94,6 +94,7 @@ def test_a_paused_trial_continues_under_the_same_id(tracker: WandbTracker) -> No
     run = tracker.open_trial(2, CONFIG)
     run.log_epoch(rows[0])
     run.pause()
+    time.sleep(1)  # wandb names folders by the second
     run = tracker.open_trial(2, CONFIG)
     for row in rows[1:]:
         run.log_epoch(row)

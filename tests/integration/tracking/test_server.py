@@ -199,6 +199,22 @@ def test_a_server_that_hangs_when_a_run_is_opened_loses_nothing(
     assert_no_key(tmp_path, caplog.text)
 
 
+def test_an_offline_run_asks_the_server_nothing_and_ends_with_its_process(serve: Serve, tmp_path: Path) -> None:
+    server = serve("ok")
+    script = (
+        "import pickle, sys\n"
+        "tracker, result = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "study, run = tracker.open_study({}, 'max'), tracker.open_trial(0, {})\n"
+        "run.log_epoch({'epoch': 1})\n"
+        "run.finish(result)\n"
+        "study.finish(0, None)\n"
+    )
+    given = pickle.dumps((tracker_of(tmp_path), result(**trial_files(tmp_path / "trial")))).hex()
+    subprocess.run([sys.executable, "-c", script, given], check=True)
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
+    assert server.get("/seen")["requests"] == []
+
+
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_the_key_stands_in_no_file_and_no_log_of_a_study(
     serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: str
