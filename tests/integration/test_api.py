@@ -16,7 +16,7 @@ from yolotune.config.scheduling import AshaSettings
 
 pytestmark = pytest.mark.usefixtures("shared_ray")
 
-SMALLEST: dict[str, Any] = {**SMALL, "epochs": 2, "wandb": "disabled", "plots": False}
+SMALLEST: dict[str, Any] = {name: value for name, value in SMALL.items() if name not in ("train", "scheduler", "space")}
 STARTS = "starts.txt"
 
 
@@ -46,12 +46,15 @@ def told() -> Quiet:
 
 @pytest.fixture(scope="module")
 def study(shared_ray: None, shapes: Path, told: Quiet, tmp_path_factory: pytest.TempPathFactory) -> yolotune.Study:
-    given = {name: value for name, value in SMALLEST.items() if name != "train"}
     return yolotune.tune(
         shapes,
         project=tmp_path_factory.mktemp("api"),
         num_samples=2,
-        **{**given, "space": {"lr0": tune.loguniform(1e-3, 2e-2), "batch": tune.choice([4, 6])}},
+        epochs=2,
+        wandb="disabled",
+        plots=False,
+        space={"lr0": tune.loguniform(1e-3, 2e-2), "batch": tune.choice([4, 6])},
+        **SMALLEST,
         optimizer="AdamW",
         nbs=8,
         mosaic=0.0,

@@ -57,7 +57,7 @@ def test_a_study_is_watched_interrupted_and_goes_on(shapes: Path, tmp_path: Path
     terminal.wait_for(lambda screen: "Stopping: running trials leave after this epoch." in screen)
     assert terminal.end() == 130
     assert not terminal.cursor_hidden
-    assert "Go on:   yolotune resume study" in terminal.screen
+    assert "Resume:  yolotune resume study" in terminal.screen
     assert "trial   0 interrupted" in terminal.screen, terminal.screen
     assert "1 running" not in terminal.screen, "the picture is wiped"
     for noise in (b"ray", b"Ultralytics 8", b"Traceback", b"WARNING"):

@@ -81,7 +81,7 @@ class Lines(Listener):
 
     def interrupted(self) -> None:
         self._print("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")
-        self._print(escape(f"Go on:   {self._resume}"))
+        self._print(escape(f"Resume:  {self._resume}"))
 
     def report_written(self, path: Path) -> None:
         self.note(f"Report:  {short(path)}")

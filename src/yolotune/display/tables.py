@@ -115,7 +115,7 @@ def print_result(record: StudyRecord) -> None:
         console.print(line, markup=False)
     if not found.over:
         more = f" --budget {found.budget.doubled}" if found.spent else ""
-        console.print(f"Go on:   {resume_command(record.folder, record.origin)}{more}", markup=False)
+        console.print(f"Resume:  {resume_command(record.folder, record.origin)}{more}", markup=False)
 
 
 def trial_row(trial: TrialRecord) -> tuple[str, str, str, str, str]:
@@ -195,7 +195,7 @@ def print_confirmation(found: Confirmation) -> None:
     if found.best is not None:
         console.print(f"{search}/best.yaml holds trial {found.best.trial}, confirmed.", markup=False)
     if any(trial.unfinished for trial in found.record.trials):
-        console.print(f"Go on:   {resume_command(found.record.folder, found.record.origin)}", markup=False)
+        console.print(f"Resume:  {resume_command(found.record.folder, found.record.origin)}", markup=False)
 
 
 def print_model(found: Retrained) -> None:

@@ -64,7 +64,7 @@ def test_events_are_lines(tmp_path: Path) -> None:
         "trial   7 pruned      metrics/F1(M) 0.2500 (rung [3]: too low)",
         "trial   8 failed      no value (no memory)",
         "Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.",
-        f"Go on:   yolotune resume {tmp_path}",
+        f"Resume:  yolotune resume {tmp_path}",
         f"Report:  {tmp_path}/report.html",
     ]
 

@@ -92,7 +92,7 @@ def test_a_result_is_a_table_the_best_point_and_what_to_type_next(
     assert said[-3:] == [
         "Weights: study/trials/0001/weights/best.pt",
         "Train:   yolo segment train cfg=study/best.yaml data=/data/data.yaml",
-        "Go on:   yolotune resume study",
+        "Resume:  yolotune resume study",
     ]
     found = best_document(record)
     assert found is not None
