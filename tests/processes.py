@@ -16,7 +16,7 @@ import yaml
 
 from yolotune.config.layers import make_settings
 from yolotune.record.environment import environment
-from yolotune.record.folders import new_folder
+from yolotune.record.folder import new_folder
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter

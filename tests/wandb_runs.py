@@ -15,8 +15,8 @@ from yolotune import metrics
 from yolotune.metrics import overfitting
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import TrackingContext, TrialResult, WandbTracker
-from yolotune.tracking.wandb_artifacts import CURVES
-from yolotune.tracking.wandb_credentials import basic_auth
+from yolotune.tracking.wandb_environment import basic_auth
+from yolotune.tracking.wandb_runs import CURVES
 
 KEY = "5e471e1" + "0123456789abcdef" * 3
 UID = "0a1b2c3d"

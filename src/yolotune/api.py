@@ -17,7 +17,7 @@ from yolotune.metrics import COMPUTED
 from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Objects
-from yolotune.workflows.objects import OBJECT, name_of
+from yolotune.workflows.running import OBJECT, name_of
 
 if TYPE_CHECKING:
     import optuna
@@ -185,7 +185,7 @@ class Study:
         return f"Study({str(self.folder)!r}, {len(self.trials)} trials, {shown})"
 
     def _repr_html_(self) -> str:
-        from yolotune.display.notebook import study_html
+        from yolotune.display.tables import study_html
 
         return study_html(self.record)
 

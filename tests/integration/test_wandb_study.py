@@ -20,7 +20,7 @@ from yolotune.config.layers import make_settings
 from yolotune.metrics import overfitting
 from yolotune.record.study import StudyRecord, TrialRecord, read_study, trial_folder
 from yolotune.record.verdict import Verdict
-from yolotune.tracking.wandb_artifacts import CURVES
+from yolotune.tracking.wandb_runs import CURVES
 from yolotune.training.job import Job
 from yolotune.training.session import TrainingSession, TrainingTask
 from yolotune.workflows.search import search

@@ -134,7 +134,7 @@ def check(settings: Settings) -> None:
     Example: yolotune check study.yaml
     """
     from yolotune.display.tables import print_plan
-    from yolotune.record.folders import new_folder
+    from yolotune.record.folder import new_folder
     from yolotune.tuner.check import check as check_settings
 
     print_plan(check_settings(settings), new_folder(settings))
@@ -159,7 +159,7 @@ def status(
 ) -> None:
     """Print how a study stands, running or ended: trials, epochs, best so far, time left."""
     from yolotune.display.picture import print_status
-    from yolotune.record.lock import holder
+    from yolotune.record.folder import holder
     from yolotune.record.study import read_study
     from yolotune.report.status import document, summarize
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolotune.record.origin import Origin
+from yolotune.record.provenance import Origin
 from yolotune.record.verdict import Verdict
 
 #: Colours of verdicts, in rich's words; all others are red.

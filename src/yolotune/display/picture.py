@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yolotune.display.formats import STYLES, clock, resume_command
-from yolotune.record.lock import Holder
+from yolotune.record.folder import Holder
 from yolotune.record.provenance import told_of
 from yolotune.record.study import StudyRecord
 from yolotune.record.verdict import Verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,12 @@ from yolotune.display.formats import resume_command, short
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import number, plural
 from yolotune.report.outcome import is_foreseen, outcome, sentence
-from yolotune.schedulers.forecast import forecast
-from yolotune.schedulers.planning import planned_trials
+from yolotune.schedulers.forecast import forecast, planned_trials
 
 if TYPE_CHECKING:  # what is only printed need not be loaded by `yolotune best`
     from yolotune.tuner.plan import Plan
     from yolotune.workflows.confirm import Confirmation
     from yolotune.workflows.retrain import Retrained
-
 
 # --- before a study ----------------------------------------------------------------------------------------------
 
@@ -224,3 +223,35 @@ def _signed(value: float | None) -> str:
 
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
+
+
+#: Rows at most; of a longer study the best trials are shown.
+MOST_ROWS = 50
+
+
+def study_html(record: StudyRecord) -> str:
+    """Returns a study as a self-contained HTML table, for `_repr_html_`.
+
+    Args:
+        record: The study, running or ended.
+    """
+    best, trials = record.best, record.trials
+    shown = trials
+    if len(trials) > MOST_ROWS:
+        sign = -1 if record.mode == "max" else 1
+        ranked = sorted(trials, key=lambda trial: (trial.value is None, sign * (trial.value or 0.0)))
+        shown = ranked[:MOST_ROWS]
+    heads = ("trial", "verdict", "epochs", "best epoch", record.settings.objective)
+    said = "no value yet" if best is None else f"best {number(best.value)}, trial {best.number}"
+    left_out = f", the best {MOST_ROWS} of them below" if len(shown) < len(trials) else ""
+    caption = f"{short(record.folder)}: {plural(len(trials), 'trial')}{left_out}; {said}"
+    rows = "".join(_row(trial_row(trial), "td", bold=trial is best) for trial in shown)
+    return (
+        f'<table><caption style="text-align: left">{html.escape(caption)}</caption>'
+        f"<thead>{_row(heads, 'th')}</thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _row(cells: tuple[str, ...], tag: str, *, bold: bool = False) -> str:
+    style = ' style="font-weight: bold"' if bold else ""
+    return f"<tr{style}>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -1,15 +1,19 @@
-"""Which of a trial's checkpoints counts: the last one whose epoch report is in the record.
+"""Which of a trial's checkpoints counts, and which trials keep theirs.
 
-Ultralytics saves last.pt and best.pt before anybody knows of the epoch. A trial that is killed in between would go on
-from an epoch that the record never saw, or with a best.pt that belongs to no report. So an epoch is saved below
-`weights/pending/`, and moves up once the driver has recorded its report; after a crash, `settle` decides by the record.
+The one that counts is the last one whose epoch report is in the record. Ultralytics saves last.pt and best.pt before
+anybody knows of the epoch. A trial that is killed in between would go on from an epoch that the record never saw, or
+with a best.pt that belongs to no report. So an epoch is saved below `weights/pending/`, and moves up once the driver
+has recorded its report; after a crash, `settle` decides by the record.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+from yolotune.record.study import trial_folder
 
 NAMES = ("best.pt", "last.pt")
 #: What last.pt leaves out, where a training was left to go on another time (`training/resume_state.py`).
@@ -65,3 +69,29 @@ def _epoch_of(folder: Path) -> int | None:
     marker = folder / "epoch"
     text = marker.read_text().strip() if marker.exists() else ""
     return int(text) if text.isdecimal() else None
+
+
+def drop_weights(folder: Path, values: Mapping[int, float | None], mode: str, count: int | None) -> list[int]:
+    """Removes best.pt of ended trials that are not among the best, and returns their numbers.
+
+    Trial 0 keeps its own: the report compares the best with it. A trial that has not left its training yet is passed
+    over; it is looked at again when the next one ends.
+
+    Args:
+        folder: The study's folder.
+        values: Value of each ended trial, None where it has none.
+        mode: `max` or `min`.
+        count: How many trials keep their weights (`Study.weights_kept`), None for all.
+    """
+    if count is None:
+        return []
+    sign = 1 if mode == "max" else -1
+    ranked = sorted((-sign * value, number) for number, value in values.items() if value is not None)
+    kept = {0, *(number for _, number in ranked[:count])}
+    dropped = []
+    for number in values.keys() - kept:
+        trial = trial_folder(folder, number)
+        if (trial / "ended.yaml").exists() and (trial / "weights" / "best.pt").exists():
+            (trial / "weights" / "best.pt").unlink()
+            dropped.append(number)
+    return sorted(dropped)

@@ -1,9 +1,10 @@
-"""Where initial points come from, if an earlier study found them."""
+"""Where a study's points come from: earlier studies, or the search that is confirmed or retrained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from yolotune.config.space import Point
@@ -62,3 +63,32 @@ def known_from(point: Point, warm_points: Sequence[Point], warm_from: Sequence[P
         warm_from: Where each of them came from.
     """
     return next((one for given, one in zip(warm_points, warm_from, strict=False) if given == point), None)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The search whose points a study trains again.
+
+    Attributes:
+        kind: `confirm` or `retrain`: the command, and what its trainings are called in W&B.
+        study: Name of the search; its W&B runs and these are one group.
+        uid: Of the search.
+        search: Where the folder of the search is, seen from this study's.
+        again: What the command was given beside that folder; given again, it goes on with this study.
+        what: What is trained, in words.
+        trial: The trial of the search that is trained again; None where there are several.
+    """
+
+    kind: str
+    study: str
+    uid: str
+    search: str
+    again: str
+    what: str
+    trial: int | None = None
+
+    def command(self, folder: Path) -> str:
+        """Returns the command line that goes on with the study of a folder."""
+        search = (folder / self.search).resolve()
+        shown = search.relative_to(Path.cwd()) if search.is_relative_to(Path.cwd()) else search
+        return f"yolotune {self.kind} {shown} {self.again}".rstrip()

@@ -22,8 +22,7 @@ from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
 from yolotune.metrics import better, is_finite
-from yolotune.record.origin import Origin
-from yolotune.record.provenance import Provenance, read_provenance
+from yolotune.record.provenance import Origin, Provenance, read_provenance
 from yolotune.record.provenance import known_from as provenance_of
 from yolotune.record.verdict import FINISHED, PAUSED, Ending, Verdict
 from yolotune.record.worked_time import seconds_worked

@@ -11,8 +11,7 @@ from yolotune.record.study import StudyRecord
 from yolotune.record.verdict import Verdict
 from yolotune.report.formatting import duration
 from yolotune.schedulers.asha import Asha
-from yolotune.schedulers.forecast import Forecast, forecast
-from yolotune.schedulers.planning import planned_trials
+from yolotune.schedulers.forecast import Forecast, forecast, planned_trials
 
 
 @dataclass(frozen=True)

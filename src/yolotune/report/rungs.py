@@ -9,8 +9,8 @@ from yolotune.config.scheduling import AshaSettings, HalvingSettings
 from yolotune.record.study import StudyRecord
 from yolotune.record.verdict import Verdict
 from yolotune.schedulers.asha import Asha
+from yolotune.schedulers.forecast import planned_trials
 from yolotune.schedulers.halving import SuccessiveHalving
-from yolotune.schedulers.planning import planned_trials
 
 
 @dataclass(frozen=True)

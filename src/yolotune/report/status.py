@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from yolotune.record.lock import Holder
+from yolotune.record.folder import Holder
 from yolotune.record.provenance import Provenance
 from yolotune.record.study import StudyRecord
 from yolotune.record.verdict import Verdict

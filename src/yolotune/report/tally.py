@@ -20,9 +20,8 @@ from yolotune.record.study import TrialRecord
 from yolotune.record.verdict import FINISHED, Verdict
 from yolotune.report.outcome import is_foreseen
 from yolotune.schedulers.base import Report
-from yolotune.schedulers.forecast import forecast
+from yolotune.schedulers.forecast import forecast, planned_trials
 from yolotune.schedulers.halving import SuccessiveHalving
-from yolotune.schedulers.planning import planned_trials
 
 #: Epochs whose mean length stands for the next ones of a trial; the first is slower than the rest.
 RECENT = 5

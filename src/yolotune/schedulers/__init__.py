@@ -19,9 +19,8 @@ from yolotune.schedulers.base import (
     register_scheduler,
     stop,
 )
-from yolotune.schedulers.forecast import Forecast, forecast, trials_for
+from yolotune.schedulers.forecast import Forecast, forecast, planned_trials, resolve, trials_for
 from yolotune.schedulers.halving import SuccessiveHalving
-from yolotune.schedulers.planning import planned_trials, resolve
 from yolotune.schedulers.plateau import PlateauRule
 
 __all__ = [

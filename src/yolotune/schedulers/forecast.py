@@ -1,4 +1,5 @@
-"""What a study will cost, before it starts: rungs, expected epochs, and how many trials a budget in epochs carries.
+"""What a study will cost, before it starts: rungs, expected epochs, and how many trials a budget in epochs carries,
+and with that the numbers that settings leave open.
 
 Plain arithmetic on settings. It knows the rungs and nothing else: trials that fail, and those that the plateau rule
 ends, cost less than is said here; a scheduler that is neither ASHA nor halving is taken to stop none.
@@ -18,8 +19,10 @@ from functools import cache
 
 import numpy as np
 
+from yolotune.config.effort import default_trials, with_numbers
 from yolotune.config.scheduling import AshaSettings, HalvingSettings
 from yolotune.config.settings import Settings
+from yolotune.config.space import countable
 from yolotune.schedulers.asha import Rungs, bracket_odds, reduction_factor
 
 #: How much better points get that a sampler proposes: the best of 1 + `LEARNING` random ones. Fitted to TPE over
@@ -214,3 +217,24 @@ def _halving(rules: Rules, trials: int, batch: int) -> Forecast:
             there, before = kept, rung
         expected += count * there * (rules.epochs - before)
     return Forecast(trials, rules.epochs, rungs, expected, expected, cut_first)
+
+
+def resolve(settings: Settings) -> Settings:
+    """Returns settings with all numbers that were left open; those that were resolved are returned equal.
+
+    The effort chooses the scheduler's numbers. The number of trials is what a budget in epochs is expected to carry;
+    without one, the effort chooses it too.
+    """
+    scheduler = with_numbers(settings.scheduler, settings.effort, settings.epochs)
+    resolved = settings.model_copy(update={"scheduler": scheduler})
+    if settings.num_samples is not None:
+        return resolved
+    budget = settings.cost_limit.epochs
+    trials = default_trials(settings.effort) if budget is None else trials_for(resolved, budget)
+    return resolved.model_copy(update={"num_samples": trials})
+
+
+def planned_trials(settings: Settings) -> int:
+    """Returns how many trials a study will have: no point is tried twice, and a space may have fewer than wanted."""
+    size = countable(settings.domains)
+    return settings.trials if size is None else min(settings.trials, size)

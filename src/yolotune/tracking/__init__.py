@@ -19,7 +19,7 @@ from yolotune.tracking.base import (
     tracker_names,
 )
 from yolotune.tracking.none import NullTracker
-from yolotune.tracking.wandb_credentials import redact, redacted
+from yolotune.tracking.wandb_environment import redact, redacted
 from yolotune.tracking.wandb_tracker import WandbTracker
 
 __all__ = [

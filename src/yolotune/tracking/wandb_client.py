@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from yolotune.tracking.wandb_credentials import redact
-from yolotune.tracking.wandb_environment import lent_environment
+from yolotune.tracking.wandb_environment import lent_environment, redact
 from yolotune.tracking.wandb_preflight import unreachable
 
 LOGGER = logging.getLogger("yolotune.wandb")

@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from yolotune.tracking.wandb_credentials import api_key, base_url, basic_auth, redact, setting
+from yolotune.tracking.wandb_environment import api_key, base_url, basic_auth, redact, setting
 
 #: Seconds that the server has for its answer, whatever it does.
 ANSWER_S = 5.0

@@ -14,10 +14,9 @@ from yolotune.config.settings import Settings
 from yolotune.tracking.base import StudyRun, Tracker, TrackingContext, TrialRun, run_id
 from yolotune.tracking.none import DISABLED, NullTracker
 from yolotune.tracking.wandb_client import OUTAGE, UNSENT, RunThread, outage
-from yolotune.tracking.wandb_credentials import redacted
+from yolotune.tracking.wandb_environment import redacted
 from yolotune.tracking.wandb_preflight import preflight
-from yolotune.tracking.wandb_study_run import WandbStudyRun
-from yolotune.tracking.wandb_trial_run import WandbTrialRun
+from yolotune.tracking.wandb_runs import WandbStudyRun, WandbTrialRun
 
 
 @dataclass(frozen=True)

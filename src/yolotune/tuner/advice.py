@@ -12,8 +12,7 @@ from yolotune.config.points import default_point
 from yolotune.config.settings import Settings
 from yolotune.config.space import countable
 from yolotune.data.dataset import Dataset
-from yolotune.schedulers.forecast import forecast, trials_for
-from yolotune.schedulers.planning import planned_trials
+from yolotune.schedulers.forecast import forecast, planned_trials, trials_for
 from yolotune.tuner.settings_checks import largest_of, values_of
 
 

@@ -16,7 +16,7 @@ from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import Dataset, load_dataset
 from yolotune.errors import Problem, UserError
-from yolotune.record.folders import new_folder
+from yolotune.record.folder import new_folder
 from yolotune.schedulers import resolve
 from yolotune.search.warm_start import Here, Warm, choose_sampler, warm_points
 from yolotune.tracking import preflight

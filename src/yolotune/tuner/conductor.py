@@ -19,7 +19,7 @@ from typing import Any
 
 from yolotune.config.space import Point
 from yolotune.errors import StudyFailed
-from yolotune.record.retention import drop_weights
+from yolotune.record.checkpoint import drop_weights
 from yolotune.record.study import TrialRecord, trial_folder
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter

@@ -10,7 +10,7 @@ from typing import Any
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import Dataset
-from yolotune.record.origin import Origin
+from yolotune.record.provenance import Origin
 from yolotune.search import Sampler
 from yolotune.search.warm_start import Warm
 

@@ -19,8 +19,8 @@ from yolotune.config.layers import load_settings
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
-from yolotune.record.lock import owned
-from yolotune.record.origin import Origin
+from yolotune.record.folder import owned
+from yolotune.record.provenance import Origin
 from yolotune.record.study import (
     CONFIRMED,
     SCHEMA,
@@ -36,10 +36,9 @@ from yolotune.tuner.advice import advice
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Objects, Plan, hyperparameters
-from yolotune.workflows.objects import OBJECT, require_objects
 from yolotune.workflows.paired import LEVEL, PairedPoint, best_of, compare, conclusion
 from yolotune.workflows.resume import changes, read_search
-from yolotune.workflows.running import run_plan
+from yolotune.workflows.running import OBJECT, require_objects, run_plan
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from yolotune.errors import UserError, fail
-from yolotune.record.lock import holder, owned
+from yolotune.record.folder import holder, owned
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.search.database import count, rebuild
 

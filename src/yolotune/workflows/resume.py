@@ -13,8 +13,7 @@ from yolotune.record.study import StudyRecord, read_study
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Objects, Plan
-from yolotune.workflows.objects import require_objects
-from yolotune.workflows.running import run_plan
+from yolotune.workflows.running import require_objects, run_plan
 
 #: Settings that a trial's value depends on: values of before and after a change cannot be compared.
 COMPARED = ("space", "objective", "mode", "epochs", "imgsz", "train", "model")

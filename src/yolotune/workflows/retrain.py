@@ -20,15 +20,14 @@ from yolotune.config.space import Point
 from yolotune.data.dataset import with_val_trained
 from yolotune.errors import fail
 from yolotune.record.environment import began_with
-from yolotune.record.origin import Origin
+from yolotune.record.provenance import Origin
 from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Objects, Plan
 from yolotune.workflows.model_card import model_card, sentence
-from yolotune.workflows.objects import require_objects
 from yolotune.workflows.resume import changes, read_search
-from yolotune.workflows.running import run_plan
+from yolotune.workflows.running import require_objects, run_plan
 
 
 @dataclass(frozen=True)

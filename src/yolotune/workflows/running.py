@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from yolotune.record.folders import new_folder
-from yolotune.record.lock import owned
+from yolotune.config.settings import Settings, is_known
+from yolotune.errors import Problem, UserError
+from yolotune.metrics import COMPUTED
+from yolotune.record.folder import new_folder, owned
 from yolotune.record.study import StudyRecord
 from yolotune.report.page import write_report
 from yolotune.tracking import redact
 from yolotune.tuner import runner
 from yolotune.tuner.events import Listener
-from yolotune.tuner.plan import Plan
+from yolotune.tuner.plan import Objects, Plan
 
 
 def run_plan(plan: Plan, listener: Listener, before: StudyRecord | None = None) -> StudyRecord:
@@ -40,3 +43,33 @@ def _write_report(folder: Path, listener: Listener, *, photos: bool) -> None:
         listener.report_written(write_report(folder, photos=photos, redact=redact))
     except Exception as error:  # it draws with many libraries, and none of them may cost a result
         listener.note(f"Report:  not written ({type(error).__name__}: {error}). Again: yolotune report {folder}")
+
+
+#: In front of the name of an object, where a setting holds the name of what was given as one.
+OBJECT = "object:"
+
+
+def name_of(given: Any) -> str:
+    """Returns the name by which the record knows an object: that of a function, or of the class of anything else."""
+    return str(getattr(given, "__name__", type(given).__name__))
+
+
+def require_objects(settings: Settings, objects: Objects) -> None:
+    """Refuses to resume a study without the objects that it began with.
+
+    Raises:
+        UserError: A sampler, an objective or a scheduler is missing.
+    """
+    problems = []
+    fix = "resume it in Python: yolotune.load(folder).resume({}=...)."
+    if settings.search.startswith(OBJECT) and objects.sampler is None:
+        what = f"the study was searched with the object {settings.search.removeprefix(OBJECT)}, which is not recorded."
+        problems.append(Problem("search", what, fix.format("sampler")))
+    if settings.objective.startswith(COMPUTED) and objects.objective is None:
+        what = f"the study's objective is the function {settings.objective.removeprefix(COMPUTED)}, not recorded."
+        problems.append(Problem("objective", what, fix.format("objective")))
+    if not is_known(settings.scheduler):
+        what = f"no scheduler is registered as {settings.scheduler.name!r} here."
+        problems.append(Problem("scheduler", what, "call yolotune.schedulers.register_scheduler(...) first."))
+    if problems:
+        raise UserError(problems)

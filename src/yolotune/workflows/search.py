@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yolotune.config.settings import Settings
-from yolotune.record.folders import wanted_folder
+from yolotune.record.folder import wanted_folder
 from yolotune.record.study import StudyRecord
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener

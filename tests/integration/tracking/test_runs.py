@@ -19,8 +19,8 @@ import pytest
 from wandb_runs import CONFIG, KEY, expected, offline_runs, report, result, tracker_of, trial_files, warnings
 from yolotune.record.verdict import PAUSED, Ending, Verdict
 from yolotune.tracking import TrialSummary, WandbTracker
-from yolotune.tracking.wandb_artifacts import CURVES
 from yolotune.tracking.wandb_client import RunThread, outage
+from yolotune.tracking.wandb_runs import CURVES
 
 
 @pytest.mark.parametrize(

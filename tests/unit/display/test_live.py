@@ -18,7 +18,7 @@ from yolotune.display.lines import Lines
 from yolotune.display.live import LiveView, watching
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
-from yolotune.schedulers.planning import resolve
+from yolotune.schedulers.forecast import resolve
 
 SETTINGS = resolve(make_settings(data="d.yaml", epochs=30))
 #: What lines and view read of a plan when its own lines are left out.

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from records import write_study
-from yolotune.display.notebook import study_html
+from yolotune.display.tables import study_html
 from yolotune.record.study import read_study
 
 
@@ -29,7 +29,7 @@ def test_a_study_is_a_table_of_its_trials(tmp_path: Path) -> None:
 
 
 def test_of_a_long_study_the_best_trials_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolotune.display.notebook.MOST_ROWS", 3)
+    monkeypatch.setattr("yolotune.display.tables.MOST_ROWS", 3)
     count = 8
     values = {number: [number / 100] for number in range(count)}
     record = read_study(write_study(tmp_path / "study", trials=count, values=values, scheduler=None, epochs=1))

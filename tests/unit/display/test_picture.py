@@ -11,9 +11,8 @@ from rich.console import Console
 
 from yolotune.config.layers import make_settings
 from yolotune.display.picture import Picture, print_status
-from yolotune.record.lock import Holder
-from yolotune.record.origin import Origin
-from yolotune.record.provenance import Provenance
+from yolotune.record.folder import Holder
+from yolotune.record.provenance import Origin, Provenance
 from yolotune.record.study import StudyRecord
 from yolotune.report.tally import Best, OpenRung, RunningTrial, Summary
 

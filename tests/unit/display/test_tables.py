@@ -19,10 +19,10 @@ from yolotune.display.tables import (
     print_model,
     print_result,
 )
-from yolotune.record.origin import Origin
+from yolotune.record.provenance import Origin
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
-from yolotune.schedulers.planning import resolve
+from yolotune.schedulers.forecast import resolve
 
 RESOURCES = SimpleNamespace(gpu_share=0.5, cpu_share=4.0)
 DATA = SimpleNamespace(yaml="/data/data.yaml", images={"train": 400, "val": 200}, nc=3)

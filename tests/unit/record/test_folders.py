@@ -8,7 +8,7 @@ import pytest
 from ultralytics.utils.files import increment_path
 
 from yolotune.config.layers import make_settings
-from yolotune.record.folders import new_folder
+from yolotune.record.folder import new_folder
 
 
 def test_the_folder_takes_the_next_free_name_as_ultralytics_does(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolotune.record.lock import holder, owned
+from yolotune.record.folder import holder, owned
 
 
 def test_who_works_on_a_study_is_known_only_while_it_does(tmp_path: Path) -> None:

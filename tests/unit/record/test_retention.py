@@ -8,7 +8,7 @@ import pytest
 
 from yolotune.config.layers import make_settings
 from yolotune.errors import UserError
-from yolotune.record.retention import drop_weights
+from yolotune.record.checkpoint import drop_weights
 from yolotune.record.study import trial_folder
 
 

@@ -12,7 +12,7 @@ import pytest
 from yolotune._yaml import write_yaml
 from yolotune.config.layers import make_settings
 from yolotune.config.settings import Settings
-from yolotune.record.lock import Holder
+from yolotune.record.folder import Holder
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter

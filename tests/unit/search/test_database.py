@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from yolotune.config.settings import Settings
 from yolotune.errors import UserError
-from yolotune.record import lock
+from yolotune.record import folder as study_folder
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter
@@ -151,10 +151,10 @@ def test_for_the_dashboard_a_database_that_lacks_trials_is_rebuilt_and_a_complet
 
 
 def test_the_database_of_a_study_at_work_is_left_to_it(record: StudyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(study_folder, "PATIENCE_S", 0.01)
     path = record.folder / "study.db"
     more = replace(record, trials=[*record.trials, record.trials[0]])
-    with lock.owned(record.folder):
+    with study_folder.owned(record.folder):
         update(more, path)
         assert database.count(path) == ENDED
         path.unlink()

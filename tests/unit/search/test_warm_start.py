@@ -17,7 +17,7 @@ from yolotune.record.study import best_trials, read_study
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter
 from yolotune.search import Here, Warm, choose_sampler, warm_points
-from yolotune.search.sources import Source, fit
+from yolotune.search.warm_start import Source, fit
 
 HERE = Here(nc=3, fingerprint="fish", model="yolo11n-seg.pt")
 SPACE = {"lr0": "loguniform(1e-5, 0.1)", "batch": "choice([8, 16])"}

@@ -15,7 +15,7 @@ from yolotune.data.dataset import Dataset, load_dataset
 from yolotune.data.shapes import make_shapes
 from yolotune.display.tables import plan_lines
 from yolotune.errors import UserError
-from yolotune.record.folders import new_folder
+from yolotune.record.folder import new_folder
 from yolotune.schedulers import resolve
 from yolotune.tuner.advice import advice
 from yolotune.tuner.check import check

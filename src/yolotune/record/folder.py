@@ -1,4 +1,4 @@
-"""One process at a time works on a study."""
+"""A study's folder: where it is, and which process works on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,24 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from yolotune.config.settings import Settings
 from yolotune.errors import fail
+
+
+def wanted_folder(settings: Settings) -> Path:
+    """Returns the folder that the settings name, taken or not."""
+    return (Path(settings.storage or "runs/tune") / (settings.project or "")).resolve() / settings.name
+
+
+def new_folder(settings: Settings) -> Path:
+    """Returns where a new study would be kept: the wanted folder, or the next free `name-2`, `name-3`."""
+    path = wanted = wanted_folder(settings)
+    taken = 1
+    while path.exists() and not settings.exist_ok:
+        taken += 1
+        path = wanted.with_name(f"{wanted.name}-{taken}")
+    return path
+
 
 #: Seconds in which a study is asked for again: `holder` keeps others out for a moment while it looks.
 PATIENCE_S = 0.5
