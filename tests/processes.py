@@ -71,7 +71,8 @@ def finish(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -
 
 def write_study(folder: Path, data: Path, **changes: Any) -> str:
     path = folder / "wanted.yaml"
-    path.write_text(yaml.safe_dump({**SETTINGS, "data": str(data), "project": str(folder), **changes}))
+    wanted = {**SETTINGS, "data": str(data), "project": str(folder), **changes}
+    path.write_text(yaml.safe_dump(wanted, sort_keys=False))  # the order of the space is the order of sampling
     return str(path)
 
 
