@@ -2,7 +2,7 @@
 
     YolotuneError
     ├── UserError      the user's input: a list of problems, exit code 2, no traceback
-    └── StudyFailed    the study could not go on, exit code 1
+    └── StudyFailed    the study could not continue, exit code 1
 
 How a *trial* ended is not an exception but a verdict (see `record.Verdict`).
 """

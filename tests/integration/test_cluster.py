@@ -192,7 +192,7 @@ def test_two_hundred_trials_survive_a_killer_of_everything(
     """Workers, nodes and the driver are killed at random; the outcome is that of an undisturbed study."""
     count, chance = 200, random.Random(0)
     settings = {**SETTINGS, "num_samples": count, "search": "random", "max_failures": 50, "epochs": 9}
-    settings["asha"] = {"grace_period": 3, "reduction_factor": 3}
+    settings["scheduler"] = {"name": "asha", "grace_period": 3, "reduction_factor": 3}
     wanted = write_study(tmp_path, shapes, **settings)
     folder = tmp_path / "study"
     command = ("run", wanted, "--resume", "--address", nodes.address)

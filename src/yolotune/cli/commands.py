@@ -79,7 +79,7 @@ def resume(
 
 
 @app.command(context_settings=NAMES)
-@takes_settings(*MACHINE, pairs=False)
+@takes_settings(*MACHINE, "keep_weights", pairs=False)
 def confirm(
     settings: Settings,
     folder: Folder,

@@ -19,9 +19,7 @@ from yolotune.errors import fail
 
 FLAGS = {flag.name: flag for flag in flags()}
 #: What may differ between a study and trainings of its points: where they run, and who is told.
-MACHINE = (
-    "data", "tracker", "wandb", "concurrent", "address", "gpus", "cpus", "device", "max_failures", "keep_weights",
-)  # fmt: skip
+MACHINE = ("data", "tracker", "wandb", "concurrent", "address", "gpus", "cpus", "device", "max_failures")
 #: What a final training may change beside.
 TRAINING = (*MACHINE, "model", "epochs", "imgsz", "seed")
 #: Ultralytics' own names for settings of a study; as trailing `key=value` they mean the same as the option.

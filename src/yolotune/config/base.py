@@ -78,4 +78,9 @@ def problems_of(error: ValidationError, known: Iterable[str], where: str = "") -
 #: How pydantic begins most of its sentences.
 _PYDANTICS = "Input should be"
 _FIX_MISSING = {"data": "give --data path/to/data.yaml.", "space": "give --space FILE, or take a preset."}
-_FIX_UNKNOWN = {"asha": "write it as `scheduler: {name: asha, grace_period: ...}`."}
+#: Of settings that earlier versions had.
+_FIX_UNKNOWN = {
+    "asha": "write it as `scheduler: {name: asha, grace_period: ...}`.",
+    "history": "remove it; `warm_start: [FOLDER]` takes points of earlier studies.",
+    "time_budget": "write it as `budget: 8h`.",
+}

@@ -126,7 +126,7 @@ class LiveView(Listener):
             self._told.put(lambda: event(tally))
 
     def _draw(self) -> None:
-        """Draws until the view is closed, or until the terminal is gone; the study goes on without it."""
+        """Draws until the view is closed, or until the terminal is gone; the study continues without it."""
         picture = Live(console=self._console, get_renderable=self._picture, auto_refresh=False, transient=True)
         with contextlib.suppress(OSError), picture:
             over = False

@@ -130,7 +130,7 @@ def print_status(record: StudyRecord, summary: Summary, holder: Holder | None) -
     if holder is not None:
         last = [("time", time_left(summary.seconds_left)), ("by", str(holder))]
     elif summary.ended < summary.planned:
-        last = [("by", f"no process; go on: {resume_command(record.folder, record.origin)}")]
+        last = [("by", f"no process; resume: {resume_command(record.folder, record.origin)}")]
     else:
         last = [("by", "no process; the study has ended")]
     prior = [("prior", told_of(record.warm_from))] if record.warm_from else []

@@ -1,7 +1,7 @@
 """Which of a trial's checkpoints counts, and which trials keep theirs.
 
 The one that counts is the last one whose epoch report is in the record. Ultralytics saves last.pt and best.pt before
-anybody knows of the epoch. A trial that is killed in between would go on from an epoch that the record never saw, or
+anybody knows of the epoch. A trial that is killed in between would continue from an epoch that the record never saw, or
 with a best.pt that belongs to no report. So an epoch is saved below `weights/pending/`, and moves up once the driver
 has recorded its report; after a crash, `settle` decides by the record.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from yolotune.record.study import trial_folder
 
 NAMES = ("best.pt", "last.pt")
-#: What last.pt leaves out, where a training was left to go on another time (`training/resume_state.py`).
+#: What last.pt leaves out, where a training was left to continue another time (`training/resume_state.py`).
 STATE = "state.pt"
 
 
@@ -40,9 +40,9 @@ def commit(weights: Path) -> None:
 
 
 def settle(weights: Path, recorded: int) -> Path | None:
-    """Leaves a trial's weights as the record knows them, and returns the last.pt to go on from, if there is one.
+    """Leaves a trial's weights as the record knows them, and returns the last.pt to continue from, if there is one.
 
-    A last.pt of another epoch than the last recorded one (files were restored, or epochs lost) is not gone on from.
+    A last.pt of another epoch than the last recorded one (files were restored, or epochs lost) is not continued from.
 
     Args:
         weights: Folder of the trial's weights.

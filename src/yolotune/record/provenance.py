@@ -74,7 +74,7 @@ class Origin:
         study: Name of the search; its W&B runs and these are one group.
         uid: Of the search.
         search: Where the folder of the search is, seen from this study's.
-        again: What the command was given beside that folder; given again, it goes on with this study.
+        again: What the command was given beside that folder; given again, it continues this study.
         what: What is trained, in words.
         trial: The trial of the search that is trained again; None where there are several.
     """
@@ -88,7 +88,7 @@ class Origin:
     trial: int | None = None
 
     def command(self, folder: Path) -> str:
-        """Returns the command line that goes on with the study of a folder."""
+        """Returns the command line that continues the study of a folder."""
         search = (folder / self.search).resolve()
         shown = search.relative_to(Path.cwd()) if search.is_relative_to(Path.cwd()) else search
         return f"yolotune {self.kind} {shown} {self.again}".rstrip()

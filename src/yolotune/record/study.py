@@ -44,7 +44,7 @@ class TrialRecord:
         epochs: One flat map per epoch, in order.
         ending: None while it runs.
         effective: Arguments that became something else than the point or the study said.
-        restarts: How often its process or node died and it went on, since it was last started.
+        restarts: How often its process or node died and it continued, since it was last started.
         paused: Whether it has no verdict and waits for others, its process gone.
     """
 
@@ -61,7 +61,7 @@ class TrialRecord:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it is to go on when the study is resumed."""
+        """Whether it continues when the study is resumed."""
         return self.ending is None or self.ending.verdict is Verdict.INTERRUPTED
 
     @property
@@ -283,7 +283,7 @@ def _plain(path: Path) -> dict[str, Any]:
     return {key: value for key, value in read.items() if key != "schema"}
 
 
-_RESTORE = "restore it from a copy, or remove the trial's folder; the study then goes on without it."
+_RESTORE = "restore it from a copy, or remove the trial's folder; the study then continues without it."
 
 
 def _ending(said: Mapping[str, Any], path: Path) -> Ending:

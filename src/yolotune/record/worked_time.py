@@ -1,4 +1,4 @@
-"""How long processes have worked on a study: `sessions.yaml`, from which a budget in hours goes on after a resume.
+"""How long processes have worked on a study: `sessions.yaml`, from which a budget in hours continues after a resume.
 
 A killed process cannot say when it ended, so the file is written again while it works, at most every `BETWEEN_S`.
 """
@@ -30,7 +30,7 @@ class WorkedTime:
         self._write()
 
     def tick(self) -> None:
-        """Notes that the session goes on."""
+        """Notes that the session lasts."""
         if time.monotonic() - self._written >= BETWEEN_S:
             self._write()
 

@@ -36,7 +36,7 @@ class RecordWriter:
             folder: The study's folder.
             metric: The objective by the record's name.
             mode: Its direction.
-            uid: Of a study that goes on; a new one draws its own.
+            uid: Of a study that is resumed; a new one draws its own.
         """
         self.folder = folder
         self.uid = uid or secrets.token_hex(4)
@@ -62,7 +62,7 @@ class RecordWriter:
         self._worked = WorkedTime(self.folder)
 
     def reopen(self, trials: Iterable[TrialRecord], settings: Mapping[str, Any]) -> None:
-        """Goes on with a study: what was recorded is known again, and the settings are those of now.
+        """Continues a study: what was recorded is known again, and the settings are those of now.
 
         `update_best` is to be called again, so that best.yaml is rewritten from the record.
         """
@@ -84,7 +84,7 @@ class RecordWriter:
         write_yaml(self.folder / "study.yaml", {**head, **settings}, header)
 
     def start(self, number: int, point: Point) -> None:
-        """Notes that a trial exists, or that one goes on that was interrupted."""
+        """Notes that a trial exists, or that one continues that was interrupted."""
         folder = trial_folder(self.folder, number)
         folder.mkdir(exist_ok=True)
         for word in ("verdict.yaml", "ended.yaml"):  # of before it was interrupted
@@ -117,7 +117,7 @@ class RecordWriter:
             number: The trial.
             ending: Why it ended.
             effective: Arguments that became something else than was asked.
-            restarts: How often its process or node died and it went on.
+            restarts: How often its process or node died and it continued.
 
         Raises:
             OSError: The disk is full or gone.

@@ -2,7 +2,7 @@
 
     python -m yolotune.report.predict REQUEST.json
 
-The process imports Ultralytics and torch, which the driver of a study should not do; if it dies, the study goes on.
+The process imports Ultralytics and torch, which the driver of a study should not do; if it dies, the study continues.
 """
 
 from __future__ import annotations

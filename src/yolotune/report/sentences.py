@@ -209,13 +209,13 @@ def about_rungs(results: Results) -> str:
     if not found:
         return f"No trial has reached a rung yet; the first is at epoch {first}."
     cut, rungs = plural(sum(len(rung.cut) for rung in found), "trial"), plural(len(found), "rung")
-    marks = "Crosses were cut; lines follow those that went on."
+    marks = "Crosses were cut; lines follow those that continued."
     if found[0].group == "batch":
         count = len({rung.bracket for rung in found})
         batches = "1 batch" if count == 1 else f"{count} batches"
         return (
             f"Halving cut {cut} at {rungs} of {batches}. At a rung a batch waits until all its trials are there, and "
-            f"the best of them go on. {marks}"
+            f"the best of them continue. {marks}"
         )
     return (
         f"ASHA compared trials at {rungs} and cut {cut}. A trial is compared with those that reached the rung before "

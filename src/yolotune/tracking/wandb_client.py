@@ -1,8 +1,8 @@
 """One W&B run in a thread of its own, so that nothing W&B or its server does can hold or break a training.
 
 Calls are queued and return at once; only `finish` waits, and not for ever. Every error is caught here and reported
-once. An online run whose server is lost goes on offline under the same id: `wandb sync` puts both parts together. From
-then on all runs of the study start offline, because a file in the study's W&B folder says so; only its writer warns.
+once. An online run whose server is lost continues offline under the same id: `wandb sync` puts both parts together.
+From then on all runs of the study start offline, because a file in the study's W&B folder says so; only its writer warns.
 """
 
 from __future__ import annotations

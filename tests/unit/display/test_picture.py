@@ -89,15 +89,15 @@ def record_in(folder: Path, origin: Origin | None = None, warm_from: list[Proven
     return StudyRecord(folder, "abcdef01", make_settings(data="d.yaml"), [], warm_from=warm_from or [], origin=origin)
 
 
-def test_a_study_that_nobody_works_on_says_how_it_goes_on(
+def test_a_study_that_nobody_works_on_says_how_it_is_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     print_status(record_in(tmp_path / "study"), SUMMARY, None)
-    assert "no process; go on: yolotune resume study" in capsys.readouterr().out
+    assert "no process; resume: yolotune resume study" in capsys.readouterr().out
     origin = Origin("confirm", "study", "abcdef01", "..", "--top 3 --seeds 3", "3 points")
     print_status(record_in(tmp_path / "study" / "confirm", origin), SUMMARY, None)
-    assert "no process; go on: yolotune confirm study --top 3 --seeds 3" in capsys.readouterr().out
+    assert "no process; resume: yolotune confirm study --top 3 --seeds 3" in capsys.readouterr().out
     print_status(record_in(tmp_path / "study"), replace(SUMMARY, planned=11), None)
     assert "no process; the study has ended" in capsys.readouterr().out
 
