@@ -2,7 +2,7 @@
 
 Calls are queued and return at once; only `finish` waits, and not for ever. Every error is caught here and reported
 once. An online run whose server is lost continues offline under the same id: `wandb sync` puts both parts together.
-From then on all runs of the study start offline, because a file in the study's W&B folder says so; only its writer warns.
+From then on all runs of the study start offline: a file in the study's W&B folder says so, and only its writer warns.
 """
 
 from __future__ import annotations
