@@ -168,9 +168,10 @@ class Asha:
 
     def _reason(self, cut: Cut) -> str:
         """Returns in words why a trial is cut."""
+        peers = "1 trial" if cut.peers == 1 else f"{cut.peers} trials"
         what = f"rung at epoch {cut.milestone}: {self._metric} {self._sign * cut.value:.4f}"
         if cut.by_signals:
             what += f" and the training losses ranked it {cut.score:.2f} (0 worst, 1 best),"
-            return f"{what} below the cut-off {cut.cutoff:.2f} of {cut.peers} trials"
+            return f"{what} below the cut-off {cut.cutoff:.2f} of {peers}"
         side = "below" if self._sign > 0 else "above"
-        return f"{what} was {side} the cut-off {self._sign * cut.cutoff:.4f} of {cut.peers} trials"
+        return f"{what} was {side} the cut-off {self._sign * cut.cutoff:.4f} of {peers}"
