@@ -43,11 +43,12 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do."""
     settings, data, resources = plan.settings, plan.dataset, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
+    cores = "1 core" if resources.cpu_share == 1 else f"{resources.cpu_share:.3g} cores"
     lines = [
         f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {data.nc} classes",
         _trials(plan),
         f"Trial   {plan.model} at {settings.fixed['imgsz']} px, {settings.concurrent} at a time, "
-        f"{resources.cpu_share:.3g} cores and {place} each",
+        f"{cores} and {place} each",
         f"Tracker {settings.tracker}, {plan.tracking}",
         f"Disk    at most {plan.disk / 1e9:.2g} GB, weights kept: {settings.keep_weights}",
         f"Stop    {_early_stopping(settings)}",
