@@ -97,19 +97,19 @@ def epochs_of(folder: Path, number: int) -> list[int]:
     return [row["epoch"] for row in record.trials[number].epochs] if number < len(record.trials) else []
 
 
-def trial_process(driver: int | None = None) -> psutil.Process | None:
+def trial_process(starter: int) -> psutil.Process | None:
     """Returns a worker that trains.
 
     Ray names it after the class between two steps, and after the class it is wrapped in during one. What a worker forks
     off bears its name until it executes something else; only the worker itself is a child of raylet.
 
     Args:
-        driver: Process of the driver that the worker is below; None for any.
+        starter: Process that has started Ray, so that no other study of the machine is touched.
     """
     for process in psutil.process_iter(["cmdline"]):
         if " ".join(process.info["cmdline"] or []).startswith(WORKERS):
             with contextlib.suppress(psutil.NoSuchProcess):
                 above = process.parents()
-                if above[0].name() == "raylet" and (driver is None or driver in [parent.pid for parent in above]):
+                if above[0].name() == "raylet" and starter in [parent.pid for parent in above]:
                     return process
     return None

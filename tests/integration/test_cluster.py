@@ -212,7 +212,7 @@ def test_two_hundred_trials_survive_a_killer_of_everything(
             lives[-1].append(psutil.Process(driver.pid).memory_info().rss)
         roll = chance.random()
         if roll < 0.1:
-            worker = trial_process()
+            worker = trial_process(os.getpid())
             if worker is not None:
                 worker.kill()
                 kills["trial"] += 1

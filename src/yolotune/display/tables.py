@@ -43,9 +43,10 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do."""
     settings, data, resources = plan.settings, plan.dataset, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
+    classes = "1 class" if data.nc == 1 else f"{data.nc} classes"
     cores = "1 core" if resources.cpu_share == 1 else f"{resources.cpu_share:.3g} cores"
     lines = [
-        f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {data.nc} classes",
+        f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {classes}",
         _trials(plan),
         f"Trial   {plan.model} at {settings.fixed['imgsz']} px, {settings.concurrent} at a time, "
         f"{cores} and {place} each",
