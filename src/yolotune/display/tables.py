@@ -67,7 +67,7 @@ def _trials(plan: Plan) -> str:
     settings = plan.settings
     if plan.origin:
         kind = plan.origin.kind.capitalize()
-        return f"{kind} {settings.trials} trainings of {settings.epochs} epochs: {plan.origin.what}"
+        return f"{kind} {plural(settings.trials, 'training')} of {plural(settings.epochs, 'epoch')}: {plan.origin.what}"
     return (
         f"Search  {settings.trials} trials of up to {settings.epochs} epochs, {len(settings.domains)} hyperparameters, "
         f"{settings.search}, {plural(len(plan.points), 'initial point')} (trial 0: Ultralytics' defaults)"
