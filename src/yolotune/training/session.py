@@ -262,6 +262,7 @@ class TrainingSession:
 
     @contextlib.contextmanager
     def _errors_kept(self) -> Iterator[None]:
+        """Keeps the traceback of what fails here; the trial ends as it was to end."""
         try:
             yield
         except Exception:
