@@ -90,7 +90,7 @@ def test_trials_spread_over_a_cluster(nodes: Nodes, shapes: Path, tmp_path: Path
     wanted = write_study(tmp_path, shapes, **SETTINGS)
     storage = str(tmp_path / "shared")
     command = ("run", wanted, "--address", nodes.address, "--storage", storage, "--project", "team")
-    assert "1 cores" in finish(start(tmp_path, *command, stand_in=True))
+    assert "1 core " in finish(start(tmp_path, *command, stand_in=True))
     record = read_study(tmp_path / "shared" / "team" / "study")
     assert len(record.trials) == 6 and complete(record)
     assert {place for ran in places(record).values() for place in ran} == {w.node_id for w in nodes.workers}
