@@ -54,11 +54,13 @@ def fail(where: str, what: str, fix: str) -> UserError:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Returns ` Did you mean X?` for the known name closest to `name`, or nothing.
+    """Returns ` Did you mean X?` for the one known name that `name` begins, else for the closest one, or nothing.
 
     Args:
         name: As the user wrote it; YAML keys may be numbers.
         known: The names there are.
     """
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    given, names = str(name), list(known)
+    begun = [one for one in names if given and one.startswith(given)]
+    close = begun if len(begun) == 1 else difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     return f" Did you mean {close[0]}?" if close else ""
