@@ -1,7 +1,7 @@
 """study.yaml of earlier versions, read as one of now.
 
 Schema 1 (until 2026-11) kept the direction of the objective beside it, the numbers of both schedulers in one block
-`asha`, and settings that are no more: `history`, `concurrent: auto`, `time_budget`.
+`asha`, and settings that are no more: `history`, `time_budget`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,6 @@ def _from_schema_1(recorded: Mapping[str, Any]) -> dict[str, Any]:
         **left,
         "schema": SCHEMA,
         "scheduler": {"name": name, **scheduler},
-        "concurrent": 1 if recorded.get("concurrent") == "auto" else recorded.get("concurrent", 1),
+        "concurrent": recorded.get("concurrent", 1),
         "warm_start": warm if isinstance(warm, list) else [warm] if warm else [],
     }

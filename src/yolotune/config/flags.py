@@ -124,7 +124,8 @@ def _flags_of(model: type[Strict], block: str) -> Iterator[Flag]:
 def _kind_of(annotation: Any) -> Any:
     """Returns what the command line reads for a field; the settings check it further."""
     if get_origin(annotation) in (Union, UnionType):
-        (annotation,) = (part for part in get_args(annotation) if part is not type(None))
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        annotation = parts[0] if len(parts) == 1 else str
     if get_origin(annotation) is list:
         return list[str]
     return annotation if annotation in (bool, int, float) else str

@@ -57,7 +57,9 @@ class Settings(Strict):
     num_samples: int | None = setting(
         None, "Number of trials, initial points included. By effort or budget if not given.", panel="Study", ge=1
     )
-    concurrent: int = setting(1, "Trials at the same time.", panel="Study", ge=1)
+    concurrent: int | Literal["auto"] = setting(
+        "auto", "Trials at the same time; auto opens as many slots as fit and pay, once trial 0 runs.", panel="Study"
+    )
     gpus: float | None = setting(
         None, "GPUs of the study; a trial gets gpus/concurrent. All if not given.", panel="Resources", ge=0
     )
@@ -123,6 +125,14 @@ class Settings(Strict):
         if len(name.encode()) > 200:  # file systems take 255 bytes, and `-2` may be added
             raise ValueError(f"At most 200 bytes are expected, got {len(name.encode())}")
         return name
+
+    @field_validator("concurrent", mode="before")
+    @classmethod
+    def _auto_or_number(cls, given: Any) -> Any:
+        number = int(given) if isinstance(given, str) and given.isdecimal() else given
+        if given != "auto" and (type(number) is not int or number < 1):
+            raise ValueError("auto or a number of at least 1 is expected")
+        return number
 
     @field_validator("warm_start", mode="before")
     @classmethod

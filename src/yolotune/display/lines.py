@@ -20,6 +20,7 @@ from yolotune.record.verdict import Ending
 from yolotune.report.tally import Tally
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
+from yolotune.tuner.slots import Change
 
 
 class Lines(Listener):
@@ -78,6 +79,10 @@ class Lines(Listener):
         mark = " [bold]best so far[/]" if best else ""
         verdict = f"[{STYLES.get(ending.verdict, 'red')}]{ending.verdict:<11}[/]"
         self._trial(number, f"{verdict} {shown}{mark} [dim]({escape(ending.reason)})[/]")
+
+    def slots_changed(self, change: Change) -> None:
+        trials = "1 trial" if change.open == 1 else f"{change.open} trials"
+        self._print(f"{clock(time.monotonic() - self._began)} {trials} at a time [dim]({escape(change.why)})[/]")
 
     def interrupted(self) -> None:
         self._print("Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.")

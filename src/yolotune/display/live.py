@@ -28,6 +28,7 @@ from yolotune.record.worked_time import seconds_worked
 from yolotune.report.tally import Tally
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
+from yolotune.tuner.slots import Change
 
 #: Seconds between two pictures.
 REFRESH_S = 0.25
@@ -97,6 +98,10 @@ class LiveView(Listener):
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         self._count(lambda tally: tally.ended(number, ending.verdict))
         self._told.put(lambda: self._lines.trial_ended(number, ending, value, best))
+
+    def slots_changed(self, change: Change) -> None:
+        self._count(lambda tally: tally.slots_changed(change.open))
+        self._told.put(lambda: self._lines.slots_changed(change))
 
     def interrupted(self) -> None:
         self._told.put(self._lines.interrupted)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import FileIO
@@ -21,6 +22,7 @@ from yolotune.config.compat import SCHEMA as STUDY_SCHEMA
 from yolotune.config.space import Point
 from yolotune.errors import fail
 from yolotune.metrics import best_epoch, better
+from yolotune.record.slots import SLOTS
 from yolotune.record.study import SCHEMA, Confirmed, TrialRecord, trial_folder
 from yolotune.record.verdict import Ending
 from yolotune.record.worked_time import WorkedTime
@@ -136,6 +138,11 @@ class RecordWriter:
         }
         write_yaml(trial_folder(self.folder, number) / "verdict.yaml", verdict)
         return best[1] if best else None
+
+    def slots(self, open_now: int, why: str) -> None:
+        """Notes how many trials train at the same time from now on."""
+        line = {"schema": SCHEMA, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "open": open_now, "why": why}
+        _append_line(self.folder / SLOTS, (json.dumps(line) + "\n").encode())
 
     def update_best(self, number: int, value: float, hyperparameters: Mapping[str, Any]) -> bool:
         """Rewrites `best.yaml` if this value is the best so far, and says whether it was.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from yolotune.config.scheduling import NoScheduler
 from yolotune.metrics import overfitting_level
 from yolotune.record.provenance import told_of
+from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import duration, label, listed, number, plural
 from yolotune.report.importance import ENOUGH
@@ -105,7 +106,16 @@ def _cost(results: Results) -> str:
     text += f" in {duration(results.seconds)} of training" if results.seconds else ""
     if results.full_epochs > record.epochs_trained:
         text += f"; without early stopping it would have been {results.full_epochs:,}, so {results.saved:.0%} was saved"
-    return text + "."
+    return f"{text}.{_slots(record)}"
+
+
+def _slots(record: StudyRecord) -> str:
+    """Returns how many trials trained at the same time at last, and why."""
+    changes = read_slots(record.folder)
+    if not changes or record.settings.concurrent != "auto":
+        return ""
+    last = changes[-1]
+    return f" {plural(last.open, 'trial')} at a time: {last.why}."
 
 
 def _verdict_counts(record: StudyRecord) -> str:

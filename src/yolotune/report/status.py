@@ -8,6 +8,7 @@ from typing import Any
 
 from yolotune.record.folder import Holder
 from yolotune.record.provenance import Provenance
+from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord
 from yolotune.record.verdict import Verdict
 from yolotune.report.tally import Summary, Tally
@@ -26,6 +27,8 @@ def summarize(record: StudyRecord, *, running: bool) -> Summary:
     tally = Tally(record.settings)
     for trial in record.trials:
         tally.recorded(trial, running=running)
+    for change in read_slots(record.folder):
+        tally.slots_changed(change.open)
     summary = tally.summary()
     return summary if running else replace(summary, seconds_left=None, rungs=())
 
@@ -52,6 +55,7 @@ def document(record: StudyRecord, summary: Summary, holder: Holder | None) -> di
             "expected": summary.expected,
             "budget": summary.budget,
         },
+        "slots": [asdict(change) for change in read_slots(record.folder)],
         "warm_from": [_warm_from(one) for one in record.warm_from],
         "best": asdict(summary.best) if summary.best else None,
         "defaults": summary.defaults,

@@ -145,8 +145,13 @@ class Tally:
         self._defaults: Best | None = None
         self._seconds = 0.0
         self._timed = 0
+        self._slots = 1 if settings.concurrent == "auto" else settings.concurrent
 
     # --- what happened -----------------------------------------------------------------------------------------------
+
+    def slots_changed(self, slots: int) -> None:
+        """So many trials train at the same time from now on."""
+        self._slots = slots
 
     def recorded(self, trial: TrialRecord, *, running: bool) -> None:
         """Takes in a trial of the record.
@@ -263,7 +268,7 @@ class Tally:
         """Returns expected epochs times their mean length, shared by as many trials as train at a time."""
         if not self._timed or not (self._lengths or self._expected):
             return None
-        epochs, concurrent = self._settings.epochs, self._settings.concurrent
+        epochs = self._settings.epochs
         trained, budget = sum(self._trained.values()), self._settings.cost_limit.epochs
         started = [trial.epoch for trial in (*self._running.values(), *self._paused.values())]
         started += [self._trained[n] for n, verdict in self._verdicts.items() if verdict in _UNFINISHED]
@@ -273,9 +278,9 @@ class Tally:
         total = sum(left) + waiting * expected_left(self._lengths, 0, epochs)
         if not self._lengths and self._expected:
             total, left = max(0.0, self._expected - trained), []
-        slowest = max([total / concurrent, *left])
+        slowest = max([total / self._slots, *left])
         if budget is not None:
-            slowest = min(slowest, max(0, budget - trained) / concurrent)
+            slowest = min(slowest, max(0, budget - trained) / self._slots)
         return slowest * self._seconds / self._timed
 
 

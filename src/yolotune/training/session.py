@@ -1,8 +1,12 @@
-"""One training of a trial in a thread: it says each epoch and waits to be told how to continue.
+"""One training of a trial: it says each epoch and waits to be told how to continue.
+
+All trainings of a process run in one thread, one after another: PyTorch keeps cuDNN's execution plans by thread, so a
+new one would pay ten seconds again for plans that are there (`aten/src/ATen/native/cudnn/Conv_v8.cpp`).
 
 The driver decides how a trial ends. Its verdict is pushed into the session as a value (`end`): the training leaves its
 loop, evaluates best.pt, draws the curves, and the tracker's run is finished with that verdict. A training has left when
-nothing more of it is to be computed, so that the next trial can begin; the end of the tracker's run may take longer.
+nothing more of it is to be computed, so that the next one can begin; the end of the tracker's run, in a thread of its
+own, may take longer.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,9 +29,10 @@ from yolotune.record import checkpoint
 from yolotune.record.study import SCHEMA, read_rows, trial_folder
 from yolotune.record.verdict import PAUSED, Ending, Verdict
 from yolotune.tracking import NullTracker, Tracker, TrialResult
-from yolotune.training.failures import ending_of
+from yolotune.training.failures import ending_of, is_card_lost
 from yolotune.training.job import Job, Order
 from yolotune.training.tasks import make_trainer
+from yolotune.training.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from yolotune.training.trainer import OnEpoch
@@ -54,6 +59,7 @@ class TrainingTask:
         job: What all trainings of the study are told.
         tracker: Opens the trial's run.
         folder: Of the study.
+        alone: Whether no other trial trains beside it, so that a lack of memory is its own.
     """
 
     number: int
@@ -62,6 +68,7 @@ class TrainingTask:
     job: Job
     tracker: Tracker
     folder: Path
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,21 +79,41 @@ class Said:
         row: An epoch report; None where it ends without one.
         ending: Why it ends by itself; None where it could train on.
         effective: Arguments that became something else than was asked; None where it never got so far.
+        usage: What the epoch took of the machine; None without an epoch.
+        card_lost: Whether an error has left the process without its card.
     """
 
     row: dict[str, Any] | None
     ending: Ending | None
     effective: dict[str, Any] | None
+    usage: Usage | None = None
+    card_lost: bool = False
+
+
+class TrainingThread:
+    """The one thread of a process in which all its trainings run."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="training", daemon=True).start()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Runs something once all before it is done."""
+        self._work.put(work)
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
 
 
 class TrainingSession:
-    """A training under way; begins at once.
+    """A training under way; begins as soon as its thread is free.
 
-    Each `next()` is answered by one of `go_on`, `end` and `pause`. An answer tells that the driver has recorded the
-    epoch, so its checkpoint counts from then on.
+    Each `next()` is answered by one of `go_on`, `end`, `leave` and `pause`. An answer tells that the driver has
+    recorded the epoch, so its checkpoint counts from then on.
     """
 
-    def __init__(self, task: TrainingTask) -> None:
+    def __init__(self, task: TrainingTask, thread: TrainingThread) -> None:
         self.task = task
         self.folder = trial_folder(task.folder, task.number)
         self._run = NullTracker().open_trial(task.number, {})
@@ -99,8 +126,8 @@ class TrainingSession:
         self._ending: Ending | None = None  # as it was pushed
         self._decided = threading.Event()  # it is known how this training ends, with an ending or with a pause
         self._left = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"trial-{task.number}", daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()
+        thread.submit(self._work)
 
     # --- called by the process of the trial ----------------------------------------------------------------------
 
@@ -120,23 +147,27 @@ class TrainingSession:
         self._decide(ending, Order.LEAVE if ending.verdict is Verdict.INTERRUPTED else Order.STOP)
 
     def leave(self) -> None:
-        """Interrupts the training if nobody has told it how it ends. Whether its last epoch is recorded is unknown."""
-        self._decide(Ending(Verdict.INTERRUPTED, "the study was stopped"), None)
+        """Tells the training to leave, to continue another time, and returns at once."""
+        self._decide(None, Order.LEAVE)
 
     def pause(self) -> None:
         """Makes the training leave, to continue another time. On return nothing of it runs any more."""
-        self._decide(None, Order.LEAVE)
-        self._thread.join()
+        self.leave()
+        self._ended.wait()
 
     def wait_left(self) -> None:
         """Waits until the training has left; one that was not told how it ends is interrupted."""
-        self.leave()
+        self._interrupt()
         self._left.wait()
 
     def join(self) -> None:
         """Waits until the training has ended in good order; one that was not told how it ends is interrupted."""
-        self.leave()
-        self._thread.join()
+        self._interrupt()
+        self._ended.wait()
+
+    def _interrupt(self) -> None:
+        """Interrupts the training if nobody has told it how it ends. Whether its last epoch is recorded is unknown."""
+        self._decide(Ending(Verdict.INTERRUPTED, "the study was stopped"), None)
 
     def _decide(self, ending: Ending | None, order: Order | None) -> None:
         with self._lock:
@@ -145,7 +176,7 @@ class TrainingSession:
                 self._orders.put(order)
                 self._decided.set()
 
-    # --- in the thread -------------------------------------------------------------------------------------------
+    # --- in the training's thread --------------------------------------------------------------------------------
 
     def log(self) -> contextlib.AbstractContextManager[None]:
         """Keeps what the training prints, from its first line to its last."""
@@ -153,11 +184,13 @@ class TrainingSession:
 
     def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> Trainer:
         """Returns what trains this trial's point, from the beginning or from a last.pt."""
-        return make_trainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
+        trainer = make_trainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
+        trainer.halves_batch = self.task.alone
+        return trainer
 
     def _work(self) -> None:
-        """Trains, waits to be told how the trial ends, and ends it in good order."""
-        failure = None
+        """Trains; the rest of the trial's end is left to a thread of its own."""
+        failure, card_lost = None, False
         try:
             isolate()
             job = self.task.job
@@ -168,16 +201,21 @@ class TrainingSession:
         except _Unanswered:
             pass
         except Exception as error:  # whatever it is, the study continues and the record says what it was
-            failure = ending_of(error)
+            failure, card_lost = ending_of(error), is_card_lost(error)
             self._keep_traceback()
         self._trainer = None  # its memory is needed by the next trial
         self._left.set()
         if failure is not None:
-            self._said.put(Said(None, failure, self._effective))
+            self._said.put(Said(None, failure, self._effective, card_lost=card_lost))
+        threading.Thread(target=self._close, name=f"close-{self.task.number}", daemon=True).start()
+
+    def _close(self) -> None:
+        """Waits to be told how the trial ends, and ends its run in good order."""
         self._decided.wait()
         with self._errors_kept():
             self._finish_run()
         self._write_ended()
+        self._ended.set()
 
     def _train(self) -> None:
         """Trains from the beginning or from the last recorded epoch; or only ends what was trained before."""
@@ -191,7 +229,11 @@ class TrainingSession:
             self._only_end(ending, recorded, resume)
             return
         self._trainer = self.make_trainer(self._report, resume)
-        self._trainer.train()
+        self._meter = Meter()
+        try:
+            self._trainer.train()
+        finally:
+            self._meter.close()
         self._final = self._trainer.final
 
     def _recorded_ending(self, rows: Sequence[Mapping[str, Any]]) -> Ending | None:
@@ -209,7 +251,7 @@ class TrainingSession:
         assert self._trainer is not None
         self._run.log_epoch(row)
         self._effective = self._trainer.effective()
-        self._said.put(Said(row, ending, self._effective))
+        self._said.put(Said(row, ending, self._effective, self._meter.epoch(row["seconds"])))
         order = self._orders.get()
         if order is None:
             raise _Unanswered

@@ -39,6 +39,8 @@ from yolotune.training.validator import RoundedWeights, TrialValidation
 #: the record.
 OnEpoch = Callable[[dict[str, Any], Ending | None], Order]
 
+#: How often Ultralytics halves a batch before it gives up (`BaseTrainer._do_train`).
+OOM_RETRIES = 3
 #: Arguments that are the same for all trials, or a place: they say nothing about what a trial trains with.
 UNCOMPARED = frozenset({"task", "mode", "model", "data", "device", "save_dir", "workers"})
 
@@ -50,6 +52,7 @@ class TrialTraining(ExactResume):
         validator_class: The task's validator with `TrialValidation`; set by each task.
         metric_parts: Attributes of that validator's `metrics` with scores; `seg` is `seg_metrics` in the record. Set by
             each task.
+        halves_batch: Whether a batch that does not fit in the first epoch is halved, as Ultralytics does.
         ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
         final: The scores of `best.pt`, once it was evaluated.
     """
@@ -63,6 +66,7 @@ class TrialTraining(ExactResume):
 
     def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None = None) -> None:
         self.job = job
+        self.halves_batch = True
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
         self.rounded_weights = RoundedWeights()
@@ -200,9 +204,12 @@ class TrialTraining(ExactResume):
             self._check_arguments()
             self._drop_results_from(self.start_epoch + 1)
             self._epoch_began = time.monotonic()
-        elif event == "on_train_epoch_start" and self.resume:
-            self.resume = False  # this once
-            self.restore_state(self.wdir / checkpoint.STATE)
+        elif event == "on_train_epoch_start":
+            if not self.halves_batch:
+                self._oom_retries = OOM_RETRIES  # as if it had been halved as often as it may be
+            if self.resume:
+                self.resume = False  # this once
+                self.restore_state(self.wdir / checkpoint.STATE)
         elif event == "on_train_end" and self._leaving:
             return  # it continues another time
         for callback in self.job.callbacks.get(event, ()):

@@ -170,8 +170,10 @@ RELIED_ON: tuple[Relied, ...] = (
         "an epoch is validated, checked, saved and reported in this order, and `stop` then ends the loop",
         (
             'run_callbacks("on_train_start")',
+            "self._oom_retries = 0",
             'run_callbacks("on_train_epoch_start")',
             'run_callbacks("on_train_batch_start")',
+            "self._oom_retries >= 3",
             "ni - last_opt_step >= self.accumulate",
             "self.lr =",
             'self.ema.update_attr(self.model, include=["yaml", "nc", "args", "names", "stride", "class_weights"])',

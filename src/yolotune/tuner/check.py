@@ -66,16 +66,21 @@ def check(
     model = problems.collect(lambda: find_model(settings.model))
     tracking = problems.collect(lambda: preflight(settings))
     place = folder or new_folder(settings)
-    needed = disk_needed(settings, model, tracking[0]) if model and tracking else 0
-    unfit = check_storage(place, needed, goes_on=folder is not None)
-    problems += unfit
+    no_place = check_storage(place, goes_on=folder is not None)
+    problems += no_place
     nodes: list[Node] | None = None
     address = address_of(settings.address)
-    if address and not unfit:
+    if address and not no_place:
         surveyed = problems.collect(lambda: survey(address, dataset, model, existing(place)))
         nodes, unfit = surveyed or ([], [])
         problems += unfit
-    shared = problems.collect(lambda: share_resources(settings, nodes)) if nodes is None or nodes else None
+    shared = None
+    if nodes is None or nodes:
+        shared = problems.collect(lambda: share_resources(settings, nodes, searches=searches))
+    needed = 0
+    if model and tracking and shared and not no_place:
+        needed = disk_needed(settings, model, tracking[0], shared.slots)
+        problems += check_storage(place, needed, goes_on=folder is not None)
     points, warm = _initial_points(settings, dataset, model, folder, problems)
     if problems or dataset is None or model is None or shared is None or tracking is None:
         raise UserError(problems)

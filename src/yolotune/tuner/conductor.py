@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from yolotune.config.space import Point
@@ -27,8 +28,10 @@ from yolotune.schedulers.base import CONTINUE, Action, Decision, PausingSchedule
 from yolotune.schedulers.plateau import PlateauRule
 from yolotune.search.optimizer import Optimizer
 from yolotune.tracking import StudyRun, TrialSummary
+from yolotune.training.session import Said
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
+from yolotune.tuner.slots import Change, Slots
 from yolotune.tuner.stop import StudyStop
 
 #: The study ends when its first trials, this many, fail with the same words.
@@ -47,6 +50,7 @@ class Parts:
         plateau: Ends trials that have converged; None for none.
         tracking: The study's own run in the tracker.
         listener: Who is told.
+        slots: How many trials train at the same time.
         stop: The end of the study before its last trial.
     """
 
@@ -57,6 +61,7 @@ class Parts:
     plateau: PlateauRule | None
     tracking: StudyRun
     listener: Listener
+    slots: Slots
     stop: StudyStop
 
 
@@ -68,11 +73,31 @@ class Assignment:
         number: The trial.
         point: Its hyperparameters.
         ending: It was cut while it was paused, and only ends in good order; None: it trains.
+        card: Of this machine; None without cards, or where Ray chooses it.
+        alone: Whether no other trial may begin beside it.
     """
 
     number: int
     point: Point
     ending: Ending | None = None
+    card: int | None = None
+    alone: bool = True
+
+
+class Cause(Enum):
+    """Why a trial has lost its process."""
+
+    DIED = "died"
+    SPENT = "spent"  # it had trained others and takes on no more: no fault of the trial
+    OUT_OF_MEMORY = "out of memory"  # Ray ended it, for the machine's memory was nearly full
+
+
+@dataclass(frozen=True)
+class Death:
+    """The loss of a process, and what Ray says about it."""
+
+    cause: Cause
+    why: str
 
 
 class Conductor:
@@ -125,7 +150,7 @@ class Conductor:
             busy: Trials that have a slot.
         """
         parts = self._parts
-        if parts.stop.is_set() or parts.search.left <= 0:
+        if parts.stop.is_set() or parts.search.left <= 0 or not parts.slots.is_free(busy):
             return None
         turn = None
         if isinstance(parts.scheduler, PausingScheduler):
@@ -143,7 +168,11 @@ class Conductor:
             parts.scheduler.begin(suggestion.number)
         if ending is None:
             parts.stop.epoch_begins(suggestion.number)
-        return Assignment(suggestion.number, suggestion.point, ending)
+        return Assignment(suggestion.number, suggestion.point, ending, *self.place(suggestion.number))
+
+    def place(self, number: int) -> tuple[int | None, bool]:
+        """Gives a trial a slot, and returns its card and whether no other trial may begin beside it."""
+        return self._parts.slots.take(number), self._parts.slots.open == 1
 
     def next_paused(self, busy: Collection[int]) -> Turn | None:
         """Returns the paused trial that should train on, or end in good order; None for none."""
@@ -154,7 +183,7 @@ class Conductor:
 
     def _turn(self, busy: Collection[int]) -> Turn | None:
         scheduler = self._parts.scheduler
-        if not isinstance(scheduler, PausingScheduler) or len(busy) >= self._parts.plan.settings.concurrent:
+        if not isinstance(scheduler, PausingScheduler) or not self._parts.slots.is_free(busy):
             return None
         return scheduler.next_turn(busy)
 
@@ -179,29 +208,52 @@ class Conductor:
             self._parts.listener.trial_resumed(number)
         self._paused.discard(number)
 
-    def report(
-        self, number: int, row: dict[str, Any] | None, ending: Ending | None, effective: Mapping[str, Any] | None
-    ) -> Decision:
+    def report(self, number: int, said: Said, busy: Collection[int]) -> Decision:
         """Records what a trial says, judges it, tells everyone, and returns what is to become of the trial.
 
         Args:
             number: The trial.
-            row: Its epoch report; None where it ends without one.
-            ending: Why it ends by itself; None where it could train on.
-            effective: Arguments that became something else than was asked; None where it never got so far.
+            said: What it says.
+            busy: Trials that have a slot.
+
+        Returns:
+            The decision. A stop without an ending means that the trial continues in another process.
         """
-        if effective is not None:
-            self._effective[number] = effective
+        row, ending = said.row, said.ending
+        if said.effective is not None:
+            self._effective[number] = said.effective
+        if ending is not None and self._again(number, said, ending, busy):
+            return Decision(Action.STOP)
         new = row is not None and self._recorded(number, row)
         decision = self._judged(number, row, ending)
         if row is not None and new:
             self._parts.search.report(number, int(row["epoch"]), row.get(self._parts.plan.settings.metric))
             self._parts.listener.epoch_reported(number, row)
+        if said.usage is not None:
+            self._changed(self._parts.slots.epoch(number, self._parts.record.point(number), said.usage))
         if decision.action is Action.CONTINUE:
             self._parts.stop.epoch_begins(number)
         elif decision.ending is not None:
             self._end(number, decision.ending)
         return decision
+
+    def _again(self, number: int, said: Said, ending: Ending, busy: Collection[int]) -> bool:
+        """Takes back a trial that an error has stopped and that may do better in another process."""
+        if ending.verdict is Verdict.OOM and (change := self._parts.slots.memory_ran_out(number, busy)):
+            self._changed(change)
+        elif said.card_lost and self._deaths[number] < self._parts.plan.settings.max_failures:
+            self._deaths[number] += 1
+        else:
+            return False
+        self._take_back(number)
+        return True
+
+    def _changed(self, change: Change | None) -> None:
+        """Writes down how many slots are open from now on, and says so."""
+        if change is not None:
+            with self._disk_checked():
+                self._parts.record.slots(change.open, change.why)
+            self._parts.listener.slots_changed(change)
 
     def _recorded(self, number: int, row: dict[str, Any]) -> bool:
         """Writes an epoch down, and returns whether it was not known before."""
@@ -232,6 +284,7 @@ class Conductor:
     def pause(self, number: int) -> None:
         """A trial has left its training to wait for others; nothing of it runs."""
         self._paused.add(number)
+        self._parts.slots.release(number)
         self._parts.stop.trial_leaves(number)
         self._parts.listener.trial_paused(number)
 
@@ -239,8 +292,8 @@ class Conductor:
         """A paused trial is released because the study ends; it is continued when the study is resumed."""
         self._end(number, Ending(Verdict.INTERRUPTED, self._parts.stop.reason))
 
-    def died(self, assignment: Assignment, why: str) -> None:
-        """The process of a trial died, or could not be started. The trial is started again, or fails.
+    def died(self, assignment: Assignment, death: Death, busy: Collection[int]) -> None:
+        """A trial has lost its process, or got none. It is started again, or fails.
 
         Ray can start a trial again by itself (`FailureConfig(max_failures=...)`), but where processes are reused (Ray
         2.60, `reuse_actors`) it counts one death twice, and one that happens between two trials ends the next of them
@@ -250,18 +303,27 @@ class Conductor:
         parts.stop.trial_leaves(number)
         if number not in self._live:
             return  # it had its verdict, and died on its way out
-        self._deaths[number] += 1
+        change = parts.slots.memory_ran_out(number, busy) if death.cause is Cause.OUT_OF_MEMORY else None
+        self._changed(change)
+        self._deaths[number] += death.cause is not Cause.SPENT and change is None
         if self._deaths[number] <= parts.plan.settings.max_failures:
-            self._live.discard(number)
-            self._paused.discard(number)
-            parts.search.take_back(number)
+            self._take_back(number)
             return
         what = f"the trial's process died {self._deaths[number]} times"
         if number not in self._started:
             self.start(assignment)
-            what = f"the trial's process could not be started: {why}"
+            what = f"the trial's process could not be started: {death.why}"
         self._deaths[number] -= 1  # the last one was no restart
-        self._end(number, Ending(Verdict.FAILED, what))
+        out_of_memory = death.cause is Cause.OUT_OF_MEMORY
+        self._end(number, Ending(Verdict.OOM, death.why) if out_of_memory else Ending(Verdict.FAILED, what))
+
+    def _take_back(self, number: int) -> None:
+        """Makes a trial the next one to be given out: it continues after its last recorded epoch."""
+        self._live.discard(number)
+        self._paused.discard(number)
+        self._parts.slots.release(number, again=True)
+        self._parts.stop.trial_leaves(number)
+        self._parts.search.take_back(number)
 
     def close(self) -> None:
         """Gives a verdict to what was left without one; where that cannot be written, none means the same."""
@@ -279,6 +341,7 @@ class Conductor:
         parts = self._parts
         self._live.discard(number)
         self._paused.discard(number)
+        parts.slots.release(number)
         parts.stop.trial_leaves(number)
         self._count_failure(number, ending)
         effective = self._effective.get(number, {})

@@ -22,16 +22,23 @@ class Resources:
     Attributes:
         gpus: GPUs of the study.
         cpus: CPU cores of the study.
-        gpu_share: GPUs per trial, gpus / concurrent as in the guide.
-        cpu_share: Cores per trial, cpus / concurrent.
+        slots: Trials at a time, at most.
+        auto: Whether the study begins with one slot, and opens the others as they fit.
+        gpu_share: GPUs per trial, gpus / slots as in the guide.
+        cpu_share: Cores per trial, cpus / slots.
+        cards: Cards of this machine over which the slots are spread; 0 where there are none, or where Ray places the
+            trials on the nodes of a cluster.
         visible: Value for CUDA_VISIBLE_DEVICES where `device` names GPUs; None to leave it.
         one_thread: Whether a training has too little to do for a second thread.
     """
 
     gpus: float
     cpus: int
+    slots: int
+    auto: bool
     gpu_share: float
     cpu_share: float
+    cards: int = 0
     visible: str | None = None
     one_thread: bool = False
 

@@ -5,7 +5,7 @@ included, before it is flattened; then the scheduler, which never sees a report 
 after a stop; the callbacks. So the conductor is given each report in the stopper, and what it decides is what the
 scheduler returns. The searcher is only asked for trials; the callbacks only tell of processes that start, pause, die.
 
-- Ray's own limit of trials at a time counts paused ones, so the searcher is asked with the trials that have a slot.
+- Ray's own limit of trials at a time is fixed and counts paused ones, so the conductor keeps to the slots by itself.
 - A searcher that returns None while no trial lives blocks Ray's loop for minutes: `FINISHED` is returned as soon as
   the conductor knows that no trial is to come.
 - Ray leaves a stopped trial's process to the cache without a word, so the verdict is sent to the process from here.
@@ -27,7 +27,8 @@ from ray.tune.search import Searcher
 from yolotune.record.verdict import Ending
 from yolotune.schedulers.base import CONTINUE, Action, Decision
 from yolotune.training.session import Said
-from yolotune.tuner.conductor import Assignment, Conductor
+from yolotune.tuner.conductor import Assignment, Cause, Conductor, Death
+from yolotune.tuner.trainable import ProcessSpent
 
 #: Seconds given to trials that end together with the study, for their final evaluation and uploads.
 LAST_TRIALS_S = 900.0
@@ -36,12 +37,16 @@ LAST_TRIALS_S = 900.0
 def config_of(assignment: Assignment) -> dict[str, Any]:
     """Returns the config of a Ray trial."""
     ending = {} if assignment.ending is None else {"ending": assignment.ending}
-    return {"number": assignment.number, "point": dict(assignment.point), **ending}
+    place = {"card": assignment.card, "alone": assignment.alone}
+    return {"number": assignment.number, "point": dict(assignment.point), **place, **ending}
 
 
 def assignment_of(trial: Trial) -> Assignment:
     """Returns what a Ray trial is to train, from its config."""
-    return Assignment(int(trial.config["number"]), trial.config["point"], trial.config.get("ending"))
+    config = trial.config
+    return Assignment(
+        int(config["number"]), config["point"], config.get("ending"), card=config["card"], alone=config["alone"]
+    )
 
 
 class Workers:
@@ -54,8 +59,8 @@ class Workers:
         """Notes the process of a trial; Ray has no public way to ask for it."""
         self._handles[int(trial.config["number"])] = trial.temporary_state.ray_actor
 
-    def send(self, number: int, ending: Ending) -> None:
-        """Sends a trial its verdict; a process that is dead misses nothing."""
+    def send(self, number: int, ending: Ending | None) -> None:
+        """Sends a trial its verdict, None where it is tried again; a process that is dead misses nothing."""
         handle = self._handles.get(number)
         if handle is not None:
             handle.end_training.remote(ending)
@@ -83,9 +88,9 @@ class Hooks:
 
     def report(self, number: int, said: Said) -> Decision:
         """Gives a report to the conductor, and sends the trial its verdict if there is one."""
-        decision = self.conductor.report(number, said.row, said.ending, said.effective)
+        decision = self.conductor.report(number, said, self.busy)
         self.decisions[number] = decision
-        if decision.ending is not None:
+        if decision.action is Action.STOP:
             self.busy.discard(number)
             self.workers.send(number, decision.ending)
         return decision
@@ -132,8 +137,10 @@ class DecisionHook(TrialScheduler):
             return None
         turn = conductor.next_paused(hooks.busy)
         trial = paused.get(turn.number) if turn else None
-        if trial is not None and turn is not None and turn.ending is not None:
-            trial.set_config({**trial.config, "ending": turn.ending})
+        if trial is not None and turn is not None:
+            card, alone = conductor.place(turn.number)
+            ending = {} if turn.ending is None else {"ending": turn.ending}
+            trial.set_config({**trial.config, "card": card, "alone": alone, **ending})
         return trial
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -196,7 +203,7 @@ class ProcessHook(Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Errors of a training come as verdicts; this is a process that died, or could not be started."""
         self._hooks.busy.discard(int(trial.config["number"]))
-        self._hooks.conductor.died(assignment_of(trial), _last_line(trial))
+        self._hooks.conductor.died(assignment_of(trial), _death(trial), self._hooks.busy)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._hooks.searcher.finished and all(trial.is_finished() for trial in reversed(trials)):
@@ -206,8 +213,13 @@ class ProcessHook(Callback):
         return {}
 
 
-def _last_line(trial: Trial) -> str:
-    """Returns the last line of what Ray says about an error."""
+def _death(trial: Trial) -> Death:
+    """Returns what Ray says about an error."""
     path = Path(trial.error_file) if trial.error_file else None
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if path and path.exists() else []
-    return lines[-1].strip() if lines else "Ray gives no reason"
+    text = path.read_text(encoding="utf-8", errors="replace").strip() if path and path.exists() else ""
+    cause = Cause.DIED
+    if ProcessSpent.__name__ in text:
+        cause = Cause.SPENT
+    elif ray.exceptions.OutOfMemoryError.__name__ in text:  # Ray's own guard over the memory of a node
+        cause = Cause.OUT_OF_MEMORY
+    return Death(cause, text.splitlines()[-1].strip() if text else "Ray gives no reason")

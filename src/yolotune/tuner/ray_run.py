@@ -53,14 +53,15 @@ def run_trials(
     from ray import tune
     from ray.tune.error import TuneError
 
-    from yolotune.schedulers.base import PausingScheduler
     from yolotune.tuner.ray_hooks import Hooks
     from yolotune.tuner.trainable import Trainable
 
     plan, folder = parts.plan, parts.record.folder
     hooks = Hooks(conductor)
     trained = tune.with_parameters(trainable or Trainable, job=job, tracker=tracker, study_folder=folder)
-    share = {"cpu": plan.resources.cpu_share, "gpu": plan.resources.gpu_share}
+    # Ray puts parts of cards on the first one until it is full; on this machine the conductor spreads them
+    gpu_share = 0.0 if plan.resources.cards else plan.resources.gpu_share
+    share = {"cpu": plan.resources.cpu_share, "gpu": gpu_share}
     with (
         ray_started(plan.resources, address_of(plan.settings.address)),
         _signals(parts.stop, parts.listener),
@@ -72,13 +73,9 @@ def run_trials(
                     search_alg=hooks.searcher,
                     scheduler=hooks.scheduler,
                     num_samples=-1,  # the conductor counts: a trial whose process died comes again
-                    # Ray's limiter counts paused trials too; with pauses the conductor keeps to the slots by itself
-                    max_concurrent_trials=(
-                        None if isinstance(parts.scheduler, PausingScheduler) else plan.settings.concurrent
-                    ),
+                    max_concurrent_trials=None,  # the conductor gives out no trial without a slot (`slots.py`)
                     trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
-                    # on a GPU a process of its own gives back all of a trial's memory, whatever became of it
-                    reuse_actors=not plan.resources.gpu_share,
+                    reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(
                     name="ray",

@@ -27,21 +27,25 @@ STATE = 8
 #: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
 #: 192 px (`benchmarks/cost/threads.py`). That larger models behave alike at smaller sizes is assumed.
 THREADED = 5_900_000 * 160**2
+#: A search opens one slot for so many trials by itself: more at a time learn less from each other.
+LEARNED_FROM = 4
 #: Spare bytes beside the forecast.
 SPARE = 200_000_000
 
 
-def share_resources(settings: Settings, nodes: Sequence[Node] | None = None) -> Resources:
-    """Returns the CPU and GPU share of a trial.
+def share_resources(settings: Settings, nodes: Sequence[Node] | None = None, *, searches: bool = True) -> Resources:
+    """Returns how many trials train at a time at most, and the CPU and GPU share of each.
 
     Args:
-        settings: Of the study.
+        settings: Of the study, resolved.
         nodes: Of the cluster; None for this machine alone.
+        searches: Whether trials learn from those before.
 
     Raises:
         UserError: Machine, cards or nodes cannot carry so many trials at once.
     """
-    return _share_of_machine(settings) if nodes is None else _share_of_cluster(settings, nodes)
+    most = max(1, settings.trials // LEARNED_FROM) if searches else settings.trials
+    return _share_of_machine(settings, most) if nodes is None else _share_of_cluster(settings, nodes, most)
 
 
 def usable_cores() -> int:
@@ -50,7 +54,7 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _share_of_machine(settings: Settings) -> Resources:
+def _share_of_machine(settings: Settings, most: int) -> Resources:
     import torch
 
     seen = torch.cuda.device_count()
@@ -72,17 +76,26 @@ def _share_of_machine(settings: Settings) -> Resources:
     cpus = settings.cpus or usable_cores()
     if gpus > seen:
         raise fail("gpus", f"{gpus:g} wanted, {seen} seen.", "lower --gpus, or check CUDA_VISIBLE_DEVICES.")
-    fits = _fit_on_gpus(gpus, gpus / settings.concurrent) if gpus else cpus
-    _require(
-        settings, fits, f"{gpus:g} GPUs at {gpus / settings.concurrent:.3g} each" if gpus else f"{cpus} CPU cores", gpus
+    slots = min(most, cpus) if settings.concurrent == "auto" else settings.concurrent
+    if not gpus:
+        _require(slots, cpus, f"{cpus} CPU cores", gpus)
+    return Resources(
+        gpus=gpus,
+        cpus=cpus,
+        slots=slots,
+        auto=settings.concurrent == "auto" and slots > 1,
+        gpu_share=gpus / slots,
+        cpu_share=cpus / slots,
+        cards=math.ceil(gpus),
+        visible=visible,
     )
-    return Resources(gpus, cpus, gpus / settings.concurrent, cpus / settings.concurrent, visible)
 
 
-def _share_of_cluster(settings: Settings, nodes: Sequence[Node]) -> Resources:
-    """As on one machine, but a trial lies on one node, and Ray chooses the card.
+def _share_of_cluster(settings: Settings, nodes: Sequence[Node], most: int) -> Resources:
+    """As on one machine, but a trial lies on one node, and Ray chooses node and card.
 
-    Where the study does not say how many cores and cards it uses, each trial gets as many as let all of them be placed.
+    `auto` is a slot for each card, or for each core without cards; they are open from the beginning. Where the study
+    does not say how many cores and cards it uses, each trial gets as many as let all of them be placed.
     """
     device = None if settings.device is None else str(settings.device).lower()
     if device not in (None, "cpu"):
@@ -95,19 +108,18 @@ def _share_of_cluster(settings: Settings, nodes: Sequence[Node]) -> Resources:
     for name, wanted, there in (("gpus", gpus, seen), ("cpus", cpus, cores)):
         if wanted > there:
             raise fail(name, f"{wanted:g} wanted, the cluster has {there:g}.", f"lower --{name}, or add nodes.")
-    gpu_share = gpus / settings.concurrent
+    slots = max(1, min(most, int(gpus or cpus))) if settings.concurrent == "auto" else settings.concurrent
+    gpu_share = gpus / slots
     if settings.gpus is None and gpus:  # a training uses one card; a part of one lies on one card
         gpu_share = 1.0 if gpu_share >= 1 else 1 / math.ceil(1 / gpu_share - 1e-9)
-    share = cpus / settings.concurrent
+    share = cpus / slots
     if settings.cpus is None:
-        shares = sorted(
-            {node.cpus / part for node in nodes for part in range(1, settings.concurrent + 1)}, reverse=True
-        )
-        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= settings.concurrent), share)
+        shares = sorted({node.cpus / part for node in nodes for part in range(1, slots + 1)}, reverse=True)
+        share = next((one for one in shares if _fit(nodes, one, gpu_share) >= slots), share)
     have = ", ".join(f"{node.name}: {node.cpus:g} cores, {node.gpus:g} GPUs" for node in nodes)
     on = f"{share:.3g} cores and {gpu_share:.3g} GPUs each ({have})"
-    _require(settings, _fit(nodes, share, gpu_share), on, gpus)
-    return Resources(gpus, cpus, gpu_share, share)
+    _require(slots, _fit(nodes, share, gpu_share), on, gpus)
+    return Resources(gpus=gpus, cpus=cpus, slots=slots, auto=False, gpu_share=gpu_share, cpu_share=share)
 
 
 def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
@@ -119,11 +131,11 @@ def _fit(nodes: Sequence[Node], share: float, gpu_share: float) -> int:
     return fits
 
 
-def _require(settings: Settings, fits: int, on: str, gpus: float) -> None:
-    if settings.concurrent > fits:
+def _require(slots: int, fits: int, on: str, gpus: float) -> None:
+    if slots > fits:
         other = f"use --concurrent {fits}, or raise" if fits else "lower --concurrent, or change"
         fix = f"{other} {'--gpus' if gpus else '--cpus'}."
-        raise fail("concurrent", f"{settings.concurrent} trials at once on {on}: {fits} fit.", fix)
+        raise fail("concurrent", f"{slots} trials at once on {on}: {fits} fit.", fix)
 
 
 def _fit_on_gpus(gpus: float, share: float) -> int:
@@ -175,7 +187,7 @@ def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> li
     return []
 
 
-def disk_needed(settings: Settings, model: str, tracking: str) -> int:
+def disk_needed(settings: Settings, model: str, tracking: str, slots: int) -> int:
     """Returns the bytes that a study fills at most.
 
     An ended trial keeps its curves and best.pt, if its weights are kept at all; offline runs of the tracker hold both
@@ -187,13 +199,14 @@ def disk_needed(settings: Settings, model: str, tracking: str) -> int:
         settings: Of the study, resolved.
         model: As `find_model` returned it.
         tracking: Mode of the tracker.
+        slots: Trials at a time, at most.
     """
     size, trials = size_of(model), settings.trials
     kept = settings.weights_kept
     best = trials if kept is None else min(trials, kept + 1)
     copies = trials * (size + CURVES) if tracking == "offline" else 0
-    resumable = 4 * RESUMABLE * settings.concurrent
+    resumable = 4 * RESUMABLE * slots
     if isinstance(settings.scheduler, HalvingSettings):
-        paused = max(0, min(trials, settings.concurrent * settings.scheduler.batch) - settings.concurrent)
+        paused = max(0, min(trials, slots * settings.scheduler.batch) - slots)
         resumable += (2 * RESUMABLE + STATE) * paused
     return (best + resumable) * size + trials * CURVES + copies

@@ -23,6 +23,7 @@ from yolotune.tuner.conductor import Conductor, Parts
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
 from yolotune.tuner.ray_run import run_trials
+from yolotune.tuner.slots import Slots
 from yolotune.tuner.stop import StudyStop
 
 if TYPE_CHECKING:
@@ -98,9 +99,11 @@ def run(
             plateau=PlateauRule(plan.settings) if plan.settings.plateau else None,
             tracking=study_run,
             listener=listener,
+            slots=Slots(plan.resources, plan.settings),
             stop=stop,
         )
         conductor = Conductor(parts, recorded)
+        record.slots(parts.slots.open, "the study begins" if plan.resources.auto else "as it was told")
         try:
             if not conductor.over:
                 run_trials(conductor, parts, job, tracker, trainable=trainable)

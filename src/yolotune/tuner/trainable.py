@@ -1,11 +1,14 @@
-"""A trial as Ray Tune runs it: a step is an epoch of its training, which runs in a thread (`training/session.py`).
+"""A trial as Ray Tune runs it: a step is an epoch of its training (`training/session.py`).
 
 Ray stops a function trainable by raising `SystemExit` inside its callback and kills the process a moment later. This
 one is told to stop and leaves Ultralytics' loop by itself: final evaluation, curves and uploads happen, and only then
 does `cleanup` return.
 
-A process trains one trial after another (`reuse_actors`), so that Python, torch and Ultralytics are loaded once. Ray
-then tells a stopped trial nothing until another one needs its process, so the driver sends it the verdict itself
+A process trains one trial after another (`reuse_actors`), all in one thread, so that Python, torch, Ultralytics, CUDA
+and cuDNN's execution plans are paid once (35 s on a GPU). It is renewed when it can train no more or holds more and
+more memory: it then refuses its next trial with `ProcessSpent`, and the driver starts that trial in a new process.
+
+Ray tells a stopped trial nothing until another one needs its process, so the driver sends it the verdict itself
 (`end_training`). The next trial begins when the training has left its loop; the end of its W&B run may overlap with it.
 
 Ray's checkpoints are not used. A trial that starts looks into its own folder of the record, and where epochs are
@@ -15,23 +18,35 @@ recorded it continues after the last of them: after a pause or a killed process,
 from __future__ import annotations
 
 import gc
+import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray import tune
 
-from yolotune.record.verdict import Ending
+from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import Tracker
 from yolotune.training.job import Job
-from yolotune.training.session import TrainingSession, TrainingTask
+from yolotune.training.session import TrainingSession, TrainingTask, TrainingThread
+
+#: A process is renewed when it holds so many times what it held after its second training.
+GROWTH = 1.1
+
+
+class ProcessSpent(Exception):
+    """A process takes on no further trial; the trial is started in another one."""
 
 
 class Trainable(tune.Trainable):
     """Trains `config["point"]` as trial `config["number"]`.
 
     A result carries what the training said (`training.session.Said`) under `said`. `config["ending"]`, if there, is the
-    verdict on a trial that was cut while it was paused: it trains nothing and ends in good order.
+    verdict on a trial that was cut while it was paused: it trains nothing and ends in good order. `config["card"]` is
+    the card of the machine it trains on, where the driver and not Ray has chosen it; `config["alone"]` says whether no
+    other trial trains beside it.
     """
 
     session_class = TrainingSession
@@ -42,19 +57,40 @@ class Trainable(tune.Trainable):
                 f"{socket.gethostname()} does not see {study_folder}: give a --storage all nodes share"
             )
         self._shared = (job, tracker, study_folder)
+        self._thread = TrainingThread()
+        self._memory = _MemoryWatch()
+        self._card = config.get("card")
+        if self._card is not None:
+            seen = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
+            os.environ["CUDA_VISIBLE_DEVICES"] = seen[self._card] if seen else str(self._card)
         self._previous: TrainingSession | None = None
+        self._broken: str | None = None
         self._take_on(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes on another trial in the same process, once the one before has left its training."""
+        """Takes on another trial in the same process, once the one before has left its training.
+
+        Raises:
+            ProcessSpent: It does not; the trials before have ended in good order.
+        """
         if self._session is not None:
             self._session.wait_left()
         if self._previous is not None:
             self._previous.join()
         self._previous = self._session
-        gc.collect()  # a training leaves cycles, with its images and its model in them
+        self._require_fit(new_config.get("card"))
         self._take_on(new_config)
         return True
+
+    def _require_fit(self, card: int | None) -> None:
+        """Refuses a trial that would train worse here than in a new process."""
+        _free_memory()
+        reason = self._broken or self._memory.excess()
+        if card != self._card:
+            reason = f"it is on card {self._card}, and the trial on card {card}"
+        if reason is not None:
+            self.join_training()
+            raise ProcessSpent(reason)
 
     def _take_on(self, config: dict[str, Any]) -> None:
         job, tracker, folder = self._shared
@@ -66,20 +102,28 @@ class Trainable(tune.Trainable):
             job=job,
             tracker=tracker,
             folder=folder,
+            alone=config.get("alone", True),
         )
 
     def step(self) -> dict[str, Any]:
         """Trains one epoch and returns what the training says; with `done` where it ends by itself."""
         if self._session is None:
-            self._session = self.session_class(self._task)
+            self._session = self.session_class(self._task, self._thread)
         else:
             self._session.go_on()
         said = self._session.next()
+        if said.card_lost or (said.ending is not None and said.ending.verdict is Verdict.OOM):
+            self._broken = said.ending.reason if said.ending else "its card is lost"
         return {"said": said, "done": said.ending is not None}
 
-    def end_training(self, ending: Ending) -> None:
-        """Receives the driver's verdict. Called by the driver, not by Ray; returns at once."""
-        if self._session is not None:
+    def end_training(self, ending: Ending | None) -> None:
+        """Receives the driver's verdict, None if the trial continues in another process; returns at once.
+
+        Called by the driver, not by Ray.
+        """
+        if self._session is not None and ending is None:
+            self._session.leave()
+        elif self._session is not None and ending is not None:
             self._session.end(ending)
 
     def join_training(self) -> None:
@@ -103,3 +147,34 @@ class Trainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Does nothing: what the trial continues from is in its folder."""
+
+
+class _MemoryWatch:
+    """Compares what a process holds between its trainings with what it held after the second one."""
+
+    def __init__(self) -> None:
+        self._trainings = 0
+        self._first: dict[str, int] = {}
+
+    def excess(self) -> str | None:
+        """Returns what has grown by more than a tenth; None if nothing has. Called after each training."""
+        self._trainings += 1
+        held = {"memory": psutil.Process().memory_info().rss, "memory of the card": _reserved_on_card()}
+        if self._trainings <= 2:
+            self._first = held
+        grown = [name for name, size in held.items() if size > GROWTH * self._first[name] > 0]
+        return f"its {grown[0]} has grown to {held[grown[0]] / 2**20:.0f} MB" if grown else None
+
+
+def _free_memory() -> None:
+    """Gives back what the training before held, to the system and to the card."""
+    gc.collect()  # a training leaves cycles, with its images and its model in them
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _reserved_on_card() -> int:
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.memory_reserved()) if torch is not None and torch.cuda.is_initialized() else 0

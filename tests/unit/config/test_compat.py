@@ -122,9 +122,10 @@ def test_a_study_without_rungs_has_no_scheduler(folder: Path) -> None:
     assert load_settings(folder, {}).scheduler == NoScheduler()
 
 
-def test_what_was_measured_at_the_start_is_one_trial_at_a_time(folder: Path) -> None:
-    rewrite(folder, ("concurrent: 1", "concurrent: auto"))
-    assert load_settings(folder, {}).concurrent == 1
+@pytest.mark.parametrize("given", [1, 4, "auto"])
+def test_trials_at_a_time_are_what_they_were(folder: Path, given: int | str) -> None:
+    rewrite(folder, ("concurrent: 1", f"concurrent: {given}"))
+    assert load_settings(folder, {}).concurrent == given
 
 
 def test_before_there_was_an_effort_a_budget_was_a_time(folder: Path) -> None:

@@ -26,7 +26,7 @@ from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.schedulers.forecast import resolve
 
-RESOURCES = SimpleNamespace(gpu_share=0.5, cpu_share=4.0)
+RESOURCES = SimpleNamespace(slots=2, auto=True, gpu_share=0.5, cpu_share=4.0)
 DATA = SimpleNamespace(yaml="/data/data.yaml", images={"train": 400, "val": 200}, nc=3)
 
 
@@ -52,7 +52,7 @@ def test_a_plan_says_what_will_be_done_and_what_it_will_cost() -> None:
     assert list(said) == ["Data", "Search", "Trial", "Tracker", "Disk", "Stop", "Plan", "Budget", "Note"]
     assert said["Data"] == "/data/data.yaml: 400 train, 200 val images, 3 classes"
     assert "trials of up to 250 epochs, 21 hyperparameters, auto, 1 initial point (" in said["Search"]
-    assert said["Trial"] == "yolo11n-seg.pt at 640 px, 1 at a time, 4 cores and 0.5 GPU each"
+    assert said["Trial"] == "yolo11n-seg.pt at 640 px, one at a time, then up to 2, 4 cores and 0.5 GPU each"
     assert said["Tracker"] == "wandb, offline"
     assert said["Stop"] == "ASHA from epoch 38, factor 2, by early signals"
     assert said["Plan"].startswith("effort balanced: about ") and "Rungs at epochs 38, 76, 152 of 250" in said["Plan"]

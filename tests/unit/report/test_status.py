@@ -207,6 +207,8 @@ def test_the_record_knows_who_is_paused_as_long_as_somebody_works_on_it(tmp_path
 
 def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
     study = read_study(recorded(tmp_path))
+    lines = ['{"at": "2026-11-23T22:12:10+0000", "open": 2, "why": "two fit"}', "torn", '{"open": "x"}', "[]"]
+    (study.folder / "slots.jsonl").write_text("\n".join(lines))
     said = json.loads(
         json.dumps(document(study, summarize(study, running=True), Holder(7, "here", "2026-11-23 22:12:05")))
     )
@@ -234,6 +236,7 @@ def test_the_shape_for_scripts_is_stable(tmp_path: Path) -> None:
             },
         },
         "epochs": {"full": 10, "trained": 10, "saved": 8, "expected": 60, "budget": None},
+        "slots": [{"at": "2026-11-23T22:12:10+0000", "open": 2, "why": "two fit"}],
         "warm_from": [],
         "best": {"trial": 3, "epoch": 4, "value": pytest.approx(0.3)},
         "defaults": 0.0,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from processes import wait_for
 from standin_training import StandInSession, StandInTrainer
 from yolotune._yaml import read_yaml
 from yolotune.record.study import read_rows, trial_folder
@@ -20,7 +21,7 @@ from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter
 from yolotune.tracking import NullTracker, TrialResult
 from yolotune.training.job import Job
-from yolotune.training.session import Said, TrainingSession, TrainingTask
+from yolotune.training.session import Said, TrainingSession, TrainingTask, TrainingThread
 
 EPOCHS = 3
 PRUNED = Ending(Verdict.PRUNED, "worse than others")
@@ -73,9 +74,12 @@ class Driver:
         self.task = TrainingTask(0, {"lr0": 0.004}, None, job, self.tracker, folder)
         self.session: TrainingSession
 
-    def start(self, kind: type[TrainingSession] = StandInSession, **changes: Any) -> TrainingSession:
+    def start(
+        self, kind: type[TrainingSession] = StandInSession, thread: TrainingThread | None = None, **changes: Any
+    ) -> TrainingSession:
+        """Starts the trial, in a process of its own unless a thread is given."""
         self.record.start(0, self.task.point)
-        self.session = kind(replace(self.task, **changes))
+        self.session = kind(replace(self.task, **changes), thread or TrainingThread())
         return self.session
 
     def hear(self) -> Said:
@@ -173,17 +177,36 @@ def test_an_interrupted_training_keeps_last_pt_and_goes_on_from_it(driver: Drive
 
 
 def test_a_paused_training_is_gone_and_continues_in_the_same_run(driver: Driver) -> None:
+    thread = TrainingThread()
     before = set(threading.enumerate())
-    driver.start()
+    driver.start(thread=thread)
     driver.train(1)
     driver.session.pause()
     assert driver.run.paused and driver.run.result is None
     assert driver.ended["verdict"] == "paused" and driver.weights == {"best.pt", "last.pt", "epoch"}
-    assert set(threading.enumerate()) <= before
+    wait_for(lambda: set(threading.enumerate()) <= before)
     driver.session.join()  # as when its process is released
     driver.start()
     assert (driver.train(1).row or {})["epoch"] == 2
     driver.session.pause()
+
+
+def test_all_trainings_of_a_process_run_in_one_thread(driver: Driver) -> None:
+    seen: list[int] = []
+
+    class Seen(StandInSession):
+        def make_trainer(self, on_epoch: Any, resume: Path | None) -> StandInTrainer:
+            seen.append(threading.get_ident())
+            return super().make_trainer(on_epoch, resume)
+
+    thread = TrainingThread()
+    first = driver.start(Seen, thread)
+    driver.train(1)
+    driver.start(Seen, thread)
+    first.pause()
+    assert driver.train(1).row
+    driver.session.pause()
+    assert seen[0] == seen[1] != threading.get_ident()
 
 
 def test_a_trial_that_is_cut_while_it_is_paused_only_ends(driver: Driver) -> None:

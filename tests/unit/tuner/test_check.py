@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from yolotune.schedulers import resolve
 from yolotune.tuner.advice import advice
 from yolotune.tuner.check import check
 from yolotune.tuner.cluster import Node
+from yolotune.tuner.plan import Resources
 from yolotune.tuner.resources import CURVES, RESUMABLE, STATE, check_storage, disk_needed, share_resources, with_threads
 from yolotune.tuner.settings_checks import check_settings
 
@@ -124,16 +126,20 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> Any:
     return show
 
 
+def shares_of(nodes: Sequence[Node] | None = None, **given: Any) -> Resources:
+    return share_resources(resolve(make_settings(**given)), nodes)
+
+
 def test_the_share_of_a_trial_is_that_of_the_guide(cards: Any) -> None:
     cards(1)
-    shares = share_resources(make_settings(data="d", concurrent=2, cpus=8))
+    shares = shares_of(data="d", concurrent=2, cpus=8)
     assert (shares.gpus, shares.gpu_share, shares.cpu_share) == (1.0, 0.5, 4.0)
     assert (shares.threads, shares.workers, shares.visible) == (4, 3, None)
 
 
 def test_on_a_cpu_there_is_no_gpu_share_and_no_worker(cards: Any) -> None:
     cards(2)
-    shares = share_resources(make_settings(data="d", device="CPU", cpus=4, concurrent=2))
+    shares = shares_of(data="d", device="CPU", cpus=4, concurrent=2)
     assert (shares.gpus, shares.gpu_share, shares.threads, shares.workers) == (0.0, 0.0, 2, 0)
 
 
@@ -146,32 +152,27 @@ def test_on_a_cpu_there_is_no_gpu_share_and_no_worker(cards: Any) -> None:
         (2, {"device": "cuda"}, "device"),
         (1, {"gpus": 2}, "gpus"),
         (2, {"device": "1", "gpus": 2}, "gpus"),
-        (2, {"concurrent": 3}, "concurrent"),
-        (3, {"concurrent": 2}, "concurrent"),
         (0, {"concurrent": 3, "cpus": 2}, "concurrent"),
     ],
 )
 def test_what_the_machine_cannot_carry_is_refused(cards: Any, count: int, given: dict[str, Any], where: str) -> None:
     cards(count)
     with pytest.raises(UserError) as caught:
-        share_resources(make_settings(data="d", **{"cpus": 16, **given}))
+        shares_of(data="d", **{"cpus": 16, **given})
     assert [problem.where for problem in caught.value.problems] == [where]
 
 
-@pytest.mark.parametrize(("gpus", "concurrent"), [(1, 7), (2, 2), (2, 4), (2, 1), (4, 2), (0.5, 2), (1, 3)])
+@pytest.mark.parametrize(("gpus", "concurrent"), [(1, 7), (2, 2), (2, 3), (3, 2), (2, 1), (0.5, 2)])
 def test_what_fits_is_accepted(cards: Any, gpus: float, concurrent: int) -> None:
     cards(4)
-    assert (
-        share_resources(make_settings(data="d", gpus=gpus, concurrent=concurrent, cpus=16)).gpu_share
-        == gpus / concurrent
-    )
+    assert shares_of(data="d", gpus=gpus, concurrent=concurrent, cpus=16).gpu_share == gpus / concurrent
 
 
 def test_a_device_counts_among_the_cards_that_are_seen(cards: Any) -> None:
     cards(4)
-    assert share_resources(make_settings(data="d", device="1, 3")).visible == "1,3"
+    assert shares_of(data="d", device="1, 3").visible == "1,3"
     cards(2, "5,GPU-8932f937")
-    assert share_resources(make_settings(data="d", device="1,0")).visible == "GPU-8932f937,5"
+    assert shares_of(data="d", device="1,0").visible == "GPU-8932f937,5"
 
 
 # --- storage -----------------------------------------------------------------------------------------------------
@@ -191,8 +192,8 @@ def test_small_images_are_trained_on_one_thread(
     cards: Any, model: str, imgsz: int | None, cpus: int, count: int, wanted: int
 ) -> None:
     cards(count)
-    study = make_settings(data="d", cpus=cpus, train={} if imgsz is None else {"imgsz": imgsz})
-    share = with_threads(share_resources(study), study, model)
+    study = make_settings(data="d", cpus=cpus, concurrent=1, train={} if imgsz is None else {"imgsz": imgsz})
+    share = with_threads(share_resources(resolve(study)), study, model)
     assert share.threads == wanted
 
 
@@ -232,9 +233,8 @@ def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
     weights.write_bytes(bytes(10_000_000))
 
     def needed(**given: Any) -> int:
-        return disk_needed(
-            resolve(make_settings(data="d", num_samples=50, **given)), str(weights), given.pop("wandb", "disabled")
-        )
+        slots, tracking = given.get("concurrent", 1), given.pop("wandb", "disabled")
+        return disk_needed(resolve(make_settings(data="d", num_samples=50, **given)), str(weights), tracking, slots)
 
     running = 4 * RESUMABLE * 10_000_000
     assert needed() == 50 * (10_000_000 + CURVES) + running
@@ -247,16 +247,28 @@ def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
     assert needed(wandb="offline") == needed() + 50 * (10_000_000 + CURVES)
 
 
+def test_auto_is_as_many_slots_as_cores_and_a_quarter_of_the_trials(cards: Any) -> None:
+    cards(0)
+    shares = shares_of(data="d", num_samples=40, cpus=8)
+    assert (shares.slots, shares.auto, shares.cpu_share) == (8, True, 1.0)
+    assert shares_of(data="d", num_samples=8, cpus=8).slots == 2
+    assert not shares_of(data="d", num_samples=5, cpus=8).auto, "one slot is no choice"
+    trainings = share_resources(resolve(make_settings(data="d", num_samples=5, cpus=8)), searches=False)
+    assert trainings.slots == 5, "trainings that learn nothing from each other"
+    assert shares_of(NODES, data="d", num_samples=40).slots == 3, "a slot for each card of a cluster"
+    assert not shares_of(NODES, data="d", num_samples=40).auto
+
+
 NODES = [Node("10.0.0.1", 8, 1), Node("10.0.0.2", 16, 2)]
 
 
 def test_a_trial_lies_on_one_node(cards: Any) -> None:
     cards(0)
-    shares = share_resources(make_settings(data="d", concurrent=3), NODES)
+    shares = shares_of(NODES, data="d", concurrent=3)
     assert (shares.cpu_share, shares.gpu_share, shares.threads, shares.workers) == (8.0, 1.0, 8, 7)
     for concurrent, share in ((1, 16.0), (2, 8.0), (3, 8.0), (4, 16 / 3), (6, 4.0)):
-        assert share_resources(make_settings(data="d", concurrent=concurrent, device="cpu"), NODES).cpu_share == share
-    assert share_resources(make_settings(data="d", concurrent=5), NODES).gpu_share == 0.5
+        assert shares_of(NODES, data="d", concurrent=concurrent, device="cpu").cpu_share == share
+    assert shares_of(NODES, data="d", concurrent=5).gpu_share == 0.5
     for given, where in (
         ({"concurrent": 2, "cpus": 24, "device": "cpu"}, "concurrent"),  # 12 cores each, and one node has 8
         ({"concurrent": 2, "gpus": 3}, "concurrent"),  # a card and a half each
@@ -265,7 +277,7 @@ def test_a_trial_lies_on_one_node(cards: Any) -> None:
         ({"cpus": 25, "device": "cpu"}, "cpus"),
     ):
         with pytest.raises(UserError) as caught:
-            share_resources(make_settings(data="d", **given), NODES)
+            shares_of(NODES, data="d", **given)
         assert [problem.where for problem in caught.value.problems] == [where]
 
 

@@ -12,16 +12,20 @@ import pytest
 
 from yolotune.config.layers import make_settings
 from yolotune.config.space import Point
+from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter
 from yolotune.schedulers import PlateauRule, make_scheduler, resolve
-from yolotune.schedulers.base import Action
+from yolotune.schedulers.base import Action, Decision
 from yolotune.search import Optimizer
 from yolotune.tracking import NullTracker, TrackingContext
-from yolotune.tuner.conductor import Assignment, Conductor, Parts
+from yolotune.training.session import Said
+from yolotune.training.usage import Usage
+from yolotune.tuner.conductor import Assignment, Cause, Conductor, Death, Parts
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan, Resources
+from yolotune.tuner.slots import Slots
 from yolotune.tuner.stop import StudyStop
 
 METRIC = "seg_metrics/F1"
@@ -56,6 +60,7 @@ class Driver:
     def __init__(self, folder: Path, *, recorded: Sequence[TrialRecord] = (), **given: Any) -> None:
         space = {"lr0": "loguniform(1e-4, 1e-1)"}
         base: dict[str, Any] = {"data": "d.yaml", "preset": "none", "space": space, "epochs": 8, "num_samples": 4}
+        base["concurrent"] = 1
         self.settings = resolve(make_settings(**{**base, **given}))
         record = RecordWriter(folder, metric=METRIC, mode="max", uid="abcdef01")
         if recorded:
@@ -63,13 +68,16 @@ class Driver:
         else:
             record.create(self.settings.model_dump(), {})
         self.told = Told()
+        auto = self.settings.concurrent == "auto"
+        slots = 4 if self.settings.concurrent == "auto" else self.settings.concurrent
+        resources = Resources(gpus=0.0, cpus=4, slots=slots, auto=auto, gpu_share=0.0, cpu_share=1.0)
         plan = Plan(
             settings=self.settings,
             dataset=cast(Any, None),
             model="yolo11n-seg.yaml",
             points=[{"lr0": 0.001}],
             warm=cast(Any, None),
-            resources=Resources(0.0, 2, 0.0, 1.0),
+            resources=resources,
             tracking="disabled",
             disk=0,
             notes=[],
@@ -84,6 +92,7 @@ class Driver:
             plateau=PlateauRule(self.settings) if self.settings.plateau else None,
             tracking=NullTracker.create(context).open_study({}, "max"),
             listener=self.told,
+            slots=Slots(resources, self.settings),
             stop=self.stop,
         )
         self.conductor = Conductor(parts, recorded)
@@ -91,6 +100,7 @@ class Driver:
         self.epochs = {trial.number: len(trial.epochs) for trial in recorded}
         self.running: dict[int, Assignment] = {}
         self.paused: dict[int, Assignment] = {}
+        self.usage: Usage | None = None
 
     def fill_slots(self) -> None:
         while True:
@@ -98,13 +108,11 @@ class Driver:
             if turn is not None:
                 assignment = self.paused.pop(turn.number)
                 assignment = Assignment(assignment.number, assignment.point, turn.ending)
-            elif len(self.running) < self.settings.concurrent:
+            else:
                 found = self.conductor.next_trial(self.running)
                 if found is None:
                     return
                 assignment = found
-            else:
-                return
             self.running[assignment.number] = assignment
             self.conductor.start(assignment)
 
@@ -112,17 +120,23 @@ class Driver:
         """Trains one epoch of a trial, as far as it may, and reports it."""
         assignment = self.running[number]
         if assignment.ending is not None:
-            decision = self.conductor.report(number, None, assignment.ending, {})
+            decision = self.say(number, Said(None, assignment.ending, {}))
         else:
             epoch = self.epochs[number] = self.epochs.get(number, 0) + 1
             value = curve(number, epoch)
             row = {"epoch": epoch, METRIC: value, "train_seg_metrics/F1": value, "seconds": 1.0}
-            decision = self.conductor.report(number, row, self._own_ending(epoch, value), {})
+            decision = self.say(number, Said(row, self._own_ending(epoch, value), {}, self.usage))
         if decision.action is not Action.CONTINUE:
             del self.running[number]
         if decision.action is Action.PAUSE:
             self.paused[number] = assignment
             self.conductor.pause(number)
+
+    def say(self, number: int, said: Said) -> Decision:
+        return self.conductor.report(number, said, self.running)
+
+    def die(self, number: int, cause: Cause = Cause.DIED) -> None:
+        self.conductor.died(self.running.pop(number), Death(cause, "killed"), self.running)
 
     def _own_ending(self, epoch: int, value: float) -> Ending | None:
         if not math.isfinite(value):
@@ -252,7 +266,7 @@ def test_a_trial_whose_process_died_comes_again_first_and_fails_after_the_last_r
     driver.fill_slots()
     driver.train(0, rising)
     for _ in range(2):
-        driver.conductor.died(driver.running.pop(0), "killed")
+        driver.die(0)
         driver.fill_slots()
     record = driver.run(rising)
     assert [trial.verdict for trial in record.trials] == [Verdict.FAILED, Verdict.COMPLETED]
@@ -264,7 +278,7 @@ def test_a_process_that_cannot_be_started_is_a_failed_trial(tmp_path: Path) -> N
     driver = Driver(tmp_path / "s", scheduler="none", max_failures=0, num_samples=1)
     assignment = driver.conductor.next_trial(())
     assert assignment is not None
-    driver.conductor.died(assignment, "no such file")
+    driver.conductor.died(assignment, Death(Cause.DIED, "no such file"), ())
     assert driver.conductor.over
     ending = read_study(tmp_path / "s").trials[0].ending
     assert ending == Ending(Verdict.FAILED, "the trial's process could not be started: no such file")
@@ -275,7 +289,7 @@ def test_a_process_that_dies_after_the_verdict_changes_nothing(tmp_path: Path) -
     driver.fill_slots()
     assignment = driver.running[0]
     driver.train(0, rising)
-    driver.conductor.died(assignment, "killed")
+    driver.conductor.died(assignment, Death(Cause.DIED, "killed"), ())
     assert driver.conductor.over
     assert read_study(tmp_path / "s").trials[0].verdict is Verdict.COMPLETED
 
@@ -294,7 +308,7 @@ def test_the_study_ends_when_its_first_trials_fail_alike(tmp_path: Path) -> None
     driver = Driver(tmp_path / "s", scheduler="none", num_samples=9)
     for number in range(3):
         driver.fill_slots()
-        driver.conductor.report(number, None, Ending(Verdict.FAILED, "no such image"), None)
+        driver.say(number, Said(None, Ending(Verdict.FAILED, "no such image"), None))
         del driver.running[number]
     assert driver.conductor.next_trial(()) is None and driver.conductor.over
     assert driver.stop.failure == "the first 3 trials failed alike: no such image"
@@ -303,7 +317,7 @@ def test_the_study_ends_when_its_first_trials_fail_alike(tmp_path: Path) -> None
 def test_a_full_disk_of_a_trial_ends_the_study_and_the_trial_continues_later(tmp_path: Path) -> None:
     driver = Driver(tmp_path / "s", scheduler="none", num_samples=2)
     driver.fill_slots()
-    driver.conductor.report(0, None, Ending(Verdict.INTERRUPTED, "no space left on the disk"), {})
+    driver.say(0, Said(None, Ending(Verdict.INTERRUPTED, "no space left on the disk"), {}))
     assert driver.stop.failure == "trial 0: no space left on the disk. Free some space, then resume the study."
 
 
@@ -334,3 +348,94 @@ def test_paused_trials_are_interrupted_when_the_study_ends_and_continue_when_it_
         ("pruned", 2),
         ("pruned", 2),
     ]
+
+
+# --- slots and memory --------------------------------------------------------------------------------------------
+
+OOM = Ending(Verdict.OOM, "CUDA out of memory")
+USAGE = Usage(seconds=2.0, steady=True, cores=1.0, memory=10**9, available=10**11)
+
+
+def test_a_study_opens_its_slots_once_it_knows_what_a_trial_takes(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", concurrent="auto", scheduler="none", num_samples=6)
+    driver.usage = USAGE
+    driver.fill_slots()
+    assert list(driver.running) == [0] and driver.running[0].alone
+    driver.train(0, rising)
+    driver.fill_slots()
+    assert list(driver.running) == [0, 1, 2, 3] and not driver.running[1].alone
+    driver.run(rising)
+    opened = [(change.open, change.why) for change in read_slots(tmp_path / "s")]
+    assert opened == [
+        (4, "no more than 4 for this study"),
+        (4, "4 trials at a time train 4.0 times as fast as one"),
+    ]
+
+
+def test_a_trial_that_runs_out_of_memory_beside_others_is_tried_with_fewer_and_then_alone(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", concurrent=3, scheduler="none", num_samples=4)
+    driver.fill_slots()
+    driver.train(0, rising)
+    assert driver.say(0, Said(None, OOM, {})) == Decision(Action.STOP), "no verdict"
+    del driver.running[0]
+    driver.fill_slots()
+    assert sorted(driver.running) == [1, 2], "a slot less"
+    del driver.running[1]
+    driver.fill_slots()
+    assert sorted(driver.running) == [0, 2] and not driver.running[0].alone
+    assert driver.say(0, Said(None, OOM, {})) == Decision(Action.STOP)
+    del driver.running[0]
+    driver.fill_slots()
+    assert sorted(driver.running) == [2], "it waits until it is alone"
+    del driver.running[2]
+    driver.fill_slots()
+    assert sorted(driver.running) == [0] and driver.running[0].alone
+    assert driver.say(0, Said(None, OOM, {})).ending == OOM, "alone, it is its own fault"
+    del driver.running[0]
+    driver.fill_slots()
+    assert len(driver.running) == 1 and not driver.running.popitem()[1].alone, "the others train on two slots"
+    trial = read_study(tmp_path / "s").trials[0]
+    assert (trial.ending, len(trial.epochs), trial.restarts) == (OOM, 1, 0)
+
+
+def test_a_trial_that_is_alone_and_runs_out_of_memory_has_its_verdict(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", scheduler="none", num_samples=2)
+    driver.fill_slots()
+    assert driver.say(0, Said(None, OOM, {})).ending == OOM
+
+
+def test_memory_that_ray_guards_is_memory_that_ran_out(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", concurrent=2, scheduler="none", num_samples=2, max_failures=0)
+    driver.fill_slots()
+    driver.die(1, Cause.OUT_OF_MEMORY)
+    driver.fill_slots()
+    assert sorted(driver.running) == [0], "a slot less, and no verdict though no restart is allowed"
+    del driver.running[0]
+    driver.fill_slots()
+    driver.die(1, Cause.OUT_OF_MEMORY)
+    assert read_study(tmp_path / "s").trials[1].ending == Ending(Verdict.OOM, "killed")
+
+
+def test_a_process_that_takes_on_no_more_trials_costs_no_restart(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", scheduler="none", num_samples=1, epochs=1, max_failures=0)
+    for _ in range(3):
+        driver.fill_slots()
+        driver.die(0, Cause.SPENT)
+    assert driver.run(rising).trials[0].restarts == 0
+
+
+def test_a_trial_that_lost_its_card_continues_in_another_process_as_often_as_one_whose_process_died(
+    tmp_path: Path,
+) -> None:
+    lost = Said(
+        None, Ending(Verdict.FAILED, "RuntimeError: CUDA error: unspecified launch failure"), {}, card_lost=True
+    )
+    driver = Driver(tmp_path / "s", scheduler="none", num_samples=1, max_failures=1)
+    driver.fill_slots()
+    driver.train(0, rising)
+    assert driver.say(0, lost) == Decision(Action.STOP)
+    del driver.running[0]
+    driver.fill_slots()
+    assert driver.say(0, lost).ending == lost.ending
+    trial = read_study(tmp_path / "s").trials[0]
+    assert (trial.verdict, len(trial.epochs), trial.restarts) == (Verdict.FAILED, 1, 1)
