@@ -284,14 +284,8 @@ def test_true_is_not_the_option_one() -> None:
 def test_all_faults_of_a_point_are_listed_at_once() -> None:
     raw = {"lr0": 5, "mosiac": 0.5, "warmup_epochs": 9, "batch": 16, 1: 2}
     _, problems = resolve_point(raw, SPACE, 1, "p")  # type: ignore[arg-type]
-    assert sorted(problem.where for problem in problems) == [
-        "p: 1",
-        "p: cos_lr",
-        "p: lr0",
-        "p: mosaic",
-        "p: mosiac",
-        "p: warmup_epochs",
-    ]
+    assert sorted(problem.where for problem in problems) == ["p", "p: 1", "p: lr0", "p: mosiac", "p: warmup_epochs"]
+    assert problems[0].fix == "add mosaic, cos_lr."
     assert any("Did you mean mosaic?" in problem.what for problem in problems)
 
 

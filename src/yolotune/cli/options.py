@@ -15,7 +15,7 @@ from yolotune.config.flags import SWITCHES, Flag, dashed, flags, settings_of_fla
 from yolotune.config.layers import load_settings
 from yolotune.config.scheduling import PANEL as EARLY_STOPPING
 from yolotune.config.settings import Settings
-from yolotune.errors import fail
+from yolotune.errors import Problem, UserError, fail
 
 FLAGS = {flag.name: flag for flag in flags()}
 #: What may differ between a study and trainings of its points: where they run, and who is told.
@@ -28,6 +28,16 @@ ULTRALYTICS_NAMES = frozenset({"data", "model", "epochs", "imgsz", "project", "n
 _FILE_AND_PAIRS = Annotated[
     list[str] | None,
     typer.Argument(metavar="[STUDY.yaml] [KEY=VALUE]...", help="A study file, and fixed Ultralytics arguments."),
+]
+_SET = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=RANGE",
+        help="Another range for one argument; nothing after = drops it. Repeatable.",
+        rich_help_panel="Search",
+        show_default=False,
+    ),
 ]
 _PAIRS = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fixed Ultralytics arguments.")]
 
@@ -60,6 +70,8 @@ def _with_options(command: Callable[..., None], names: Sequence[str], pairs: boo
     if pairs:
         parameters.append(_parameter("words", None, _PAIRS if of_folder else _FILE_AND_PAIRS))
     parameters += [_option(flag, shown=not of_folder) for name, flag in FLAGS.items() if name in names]
+    if "space" in names:
+        parameters.append(_parameter("set", None, _SET))
     parameters += [_switch(name, help) for name, (_, _, help) in SWITCHES.items() if name in names]
     parameters += [parameter for parameter in own if parameter.name != "folder"]
     parsed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -111,14 +123,30 @@ def parse_settings(words: Sequence[str], given: Mapping[str, Any], folder: Path 
     said = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
     over, _ = settings_of_flags(said)
     pairs = dict(_pair(word) for word in words if "=" in word)
-    for key in ULTRALYTICS_NAMES & pairs.keys():
-        over.setdefault(key, pairs.pop(key))
+    named = {key: pairs.pop(key) for key in ULTRALYTICS_NAMES & pairs.keys()}
+    twice = [key for key in sorted(named) if key in over and str(over[key]) != str(named[key])]
+    if twice:
+        raise UserError(
+            Problem(f"{key}={named[key]}", f"given together with {dashed(key)} {over[key]}.", "leave one of them out.")
+            for key in twice
+        )
+    over = {**named, **over}
     if pairs:
         over["train"] = pairs
+    if given.get("set"):
+        over["changes"] = dict(_change(word) for word in given["set"])
     settings = load_settings(folder or (Path(files[0]) if files else None), over)
     if "top" in said and not settings.warm_start:
         raise fail("--top", "no earlier study is asked for points.", "leave it out, or give --warm-start.")
     return settings
+
+
+def _change(word: str) -> tuple[str, Any]:
+    """Reads `lr0=loguniform(1e-4, 1e-2)`, or `dropout=` for a range to be dropped."""
+    name, given, _ = word.partition("=")
+    if not given or not name:
+        raise fail(f"--set {word}", "expected NAME=RANGE.", "write --set lr0='loguniform(1e-4, 1e-2)', or --set lr0=.")
+    return _pair(word)
 
 
 def _pair(word: str) -> tuple[str, Any]:

@@ -1,8 +1,9 @@
 """How settings are laid over each other: preset, then study file, then flags.
 
 Later wins. `train`, `scheduler` and `plateau` are merged key by key; `space` and `points` are taken whole, so that what
-is written is what is searched. `effort` and a `budget` in epochs choose what is not given in the same place: what was
-given below them makes way.
+is written is what is searched. An argument that is fixed in `train` is no longer searched if the space stands below;
+`changes` replaces or drops single ranges. `effort` and a `budget` in epochs choose what is not given in the same place:
+what was given below them makes way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from yolotune.config.budget import Budget
 from yolotune.config.compat import RECORD_KEYS, upgraded
 from yolotune.config.scheduling import SchedulerSettings, scheduler_fields
 from yolotune.config.settings import Settings, recorded_settings
-from yolotune.errors import fail
+from yolotune.errors import Problem, UserError, did_you_mean, fail
 
 PRESETS = ("yolo11-seg", "guide")
 #: Numbers of a scheduler that an effort chooses.
@@ -33,9 +34,13 @@ def make_settings(**given: Any) -> Settings:
     Raises:
         UserError: Everything that is wrong with them.
     """
+    return Settings(**merge(_preset_of(given), given))
+
+
+def _preset_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the preset that settings name; under a wrong name the first: it is one mistake, not many."""
     name = given.get("preset", PRESETS[0])
-    preset = {} if name == "none" else read_preset(name if name in PRESETS else PRESETS[0])
-    return Settings(**merge(preset, given))  # under a wrong name the first preset: it is one mistake, not many
+    return {} if name == "none" else read_preset(name if name in PRESETS else PRESETS[0])
 
 
 def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -43,21 +48,22 @@ def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
 
     Args:
         path: The study file, the folder of a study, or None where flags give everything.
-        flags: Values by field of `Settings`; `space` may be the path of a file.
+        flags: Values by field of `Settings`; `space` may be the path of a file. `changes` maps arguments to ranges that
+            take the place of those of the space, or to nothing.
 
     Raises:
         UserError: Everything that is wrong with file and flags.
     """
     over = _with_space(flags)
-    if path is None:
-        return make_settings(**over)
-    if path.is_dir():
-        written = merge(_recorded(path), over)
+    changes = over.pop("changes", {})
+    if path is not None and path.is_dir():
+        written = _changed(merge(_recorded(path), over), changes)
         return recorded_settings(written) if "scheduler" not in over else Settings(**written)
-    read = read_yaml(path)
+    read = {} if path is None else read_yaml(path)
     if not isinstance(read, dict) or not all(isinstance(key, str) for key in read):
         raise fail(str(path), f"a study file is a map of settings. Got {read!r:.80}.", "see `yolotune init`.")
-    return make_settings(**merge(_with_space(read), over))
+    given = merge(_with_space(read), over)
+    return Settings(**_changed(merge(_preset_of(given), given), changes))
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
@@ -79,6 +85,9 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
             merged[key] = {**below[key], **above[key]}
     if "scheduler" in above:
         merged["scheduler"] = _merged_scheduler(_as_map(below.get("scheduler", "asha")), _as_map(above["scheduler"]))
+    fixed, searched = above.get("train"), below.get("space")
+    if isinstance(fixed, Mapping) and isinstance(searched, Mapping) and "space" not in above:
+        merged["space"] = {name: domain for name, domain in searched.items() if name not in fixed}
     if isinstance(above.get("space"), Mapping):
         if "points" not in above:
             merged["points"] = []  # points of the space that was replaced
@@ -86,6 +95,24 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
             replaced = above["space"].keys() - above.get("train", {}).keys()
             merged["train"] = {name: value for name, value in merged["train"].items() if name not in replaced}
     return merged
+
+
+def _changed(settings: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns settings with other ranges for some arguments, or none.
+
+    Raises:
+        UserError: An argument that is to be dropped is not searched.
+    """
+    space = dict(settings.get("space") or {})
+    unknown = [name for name, domain in changes.items() if domain in (None, "") and name not in space]
+    if unknown:
+        raise UserError(
+            Problem(f"--set {name}=", f"not searched.{did_you_mean(name, space)}", "leave it out.") for name in unknown
+        )
+    left = {name: value for name, value in (settings.get("train") or {}).items() if name not in changes}
+    space |= {name: domain for name, domain in changes.items() if domain not in (None, "")}
+    space = {name: domain for name, domain in space.items() if changes.get(name, domain) not in (None, "")}
+    return {**settings, "space": space, "train": left} if changes else settings
 
 
 def _as_map(scheduler: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,9 @@ def exact(domain: Domain, value: Any) -> Any:
     return value
 
 
-def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> tuple[Point, list[Problem]]:
+def resolve_point(
+    raw: Mapping[str, Any], space: Space, nc: int, where: str, default: Point | None = None
+) -> tuple[Point, list[Problem]]:
     """Returns a user's point with exact types, and everything wrong with it.
 
     Args:
@@ -68,14 +70,16 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
         space: What the point must lie in, all of it.
         nc: Number of classes of the dataset.
         where: The file and the point's place in it, for messages.
+        default: Gives what is missing; None where a point must give every searched argument.
     """
     problems = []
     point: Point = {}
-    for name in space:
-        if name not in raw:
-            problems.append(
-                Problem(f"{where}: {name}", "missing; a point gives every searched argument.", f"add {name}.")
-            )
+    missing = [name for name in space if name not in raw]
+    if default is not None:
+        point = {name: default[name] for name in missing}
+    elif missing:
+        what = f"a point gives every searched argument; {len(missing)} of {len(space)} are missing."
+        problems.append(Problem(where, what, f"add {', '.join(missing)}."))
     for name, value in raw.items():
         domain = space.get(name)
         if domain is None:
@@ -90,21 +94,27 @@ def resolve_point(raw: Mapping[str, Any], space: Space, nc: int, where: str) -> 
         else:
             fix = "move it inside, or widen the space."
             problems.append(Problem(f"{where}: {name}", f"got {value!r}, expected a value of {domain}.", fix))
-    return point, problems
+    return {name: point[name] for name in space if name in point}, problems
 
 
-def read_points(settings: Settings, nc: int) -> tuple[list[Point], list[Problem]]:
+def read_points(settings: Settings, nc: int) -> tuple[list[Point], list[Problem], list[str]]:
     """Reads all initial points of a study, trial 0 first.
 
-    Trial 0 is always Ultralytics' defaults, so that a study can say whether it beat them. A given point that equals an
-    earlier one is left out.
+    Trial 0 is always Ultralytics' defaults, so that a study can say whether it beat them. What another point does not
+    give comes from them too, unless `points_strict` is set. A point that equals an earlier one is left out.
 
     Args:
         settings: Of the study.
         nc: Number of classes of its dataset.
+
+    Returns:
+        The points, what is wrong with those that are not among them, and a note on each that was completed or has
+        values for arguments that the study fixes.
     """
     points = [default_point(settings.domains, nc, settings.fixed.get("optimizer"))[0]]
     problems: list[Problem] = []
+    notes: list[str] = []
+    default = None if settings.points_strict else points[0]
     for number, given in enumerate(settings.points, start=1):
         where = given if isinstance(given, str) else f"points[{number}]"
         try:
@@ -119,11 +129,26 @@ def read_points(settings: Settings, nc: int) -> tuple[list[Point], list[Problem]
                 )
                 continue
             place = f"{where}[{index}]" if index else where
-            point, wrong = resolve_point(raw, settings.domains, nc, place)
+            fixed = (
+                [] if settings.points_strict else sorted(raw.keys() & settings.fixed.keys() - settings.domains.keys())
+            )
+            given = {name: value for name, value in raw.items() if name not in fixed}
+            point, wrong = resolve_point(given, settings.domains, nc, place, default)
             problems += wrong
             if not wrong and point not in points:
                 points.append(point)
-    return points, problems
+                notes += _completed(place, given, settings.domains, fixed)
+    return points, problems, notes
+
+
+def _completed(where: str, given: Mapping[str, Any], space: Space, fixed: list[str]) -> Iterator[str]:
+    """Yields in words what a point was not given, and what of it the study fixes otherwise."""
+    missing = [name for name in space if name not in given]
+    if missing:
+        given_of = f"{len(space) - len(missing)} of {len(space)} arguments"
+        yield f"{where} gives {given_of}; the others are Ultralytics' defaults."
+    if fixed:
+        yield f"{where}: {', '.join(fixed)} left out, fixed by this study."
 
 
 def _read_point_file(name: str) -> list[Any]:

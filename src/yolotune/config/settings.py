@@ -6,6 +6,7 @@ whole study in view, such as the number of trials that a budget carries, is work
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -27,6 +28,9 @@ from yolotune.config.scheduling import (
 )
 from yolotune.config.space import Point, Space
 from yolotune.errors import Problem
+
+#: Pixels of which `imgsz` is a multiple; Ultralytics rounds it up (`ultralytics/utils/checks.py: check_imgsz`).
+STRIDE = 32
 
 
 class Settings(Strict):
@@ -93,6 +97,9 @@ class Settings(Strict):
     space: dict[str, Any] = setting(description="YAML file of the search space.", panel="Search")
     points: list[str | dict[str, Any]] = setting(
         default_factory=list, description="YAML file of initial points; repeatable.", panel="Search"
+    )
+    points_strict: bool = setting(
+        False, "Refuse initial points that do not give every searched argument.", panel="Search"
     )
     warm_start: list[str] = setting(
         default_factory=list,
@@ -219,8 +226,9 @@ class Settings(Strict):
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """The Ultralytics arguments that are the same in every trial, shares of the epochs worked out."""
-        fixed = {"imgsz": self.imgsz, "seed": self.seed, **self.train, **self.parsed[1]}
+        """The Ultralytics arguments that are the same in every trial; shares of the epochs are worked out."""
+        imgsz = math.ceil(self.imgsz / STRIDE) * STRIDE
+        fixed = {"imgsz": imgsz, "seed": self.seed, **self.train, **self.parsed[1]}
         share = fixed.get("close_mosaic")
         if isinstance(share, float) and 0 < share < 1:
             fixed["close_mosaic"] = min(epochs_of(share, self.epochs), self.epochs - 1)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from yolotune.config import arguments
 from yolotune.config.base import epochs_of
-from yolotune.config.layers import PRESETS
+from yolotune.config.layers import PRESETS, read_preset
 from yolotune.config.points import default_point
 from yolotune.config.settings import Settings
 from yolotune.config.space import countable
 from yolotune.data.dataset import Dataset
+from yolotune.errors import UserError
+from yolotune.record.folder import new_folder, wanted_folder
+from yolotune.record.study import read_study
 from yolotune.schedulers.forecast import forecast, planned_trials, trials_for
 from yolotune.tuner.settings_checks import largest_of, values_of
 
@@ -91,3 +96,34 @@ def _of_defaults(settings: Settings, dataset: Dataset) -> Iterator[str]:
     moved = default_point(settings.domains, dataset.nc, settings.fixed.get("optimizer"))[1]
     if moved:
         yield f"trial 0 is Ultralytics' defaults, as near as the space allows: {'; '.join(moved)}."
+
+
+def reminders(settings: Settings, folder: Path | None) -> Iterator[str]:
+    """Yields what may be otherwise than the user has in mind.
+
+    Args:
+        settings: Of the study.
+        folder: Of the study that is resumed; None for a new one.
+    """
+    if settings.preset in PRESETS:
+        searched = read_preset(settings.preset)["space"]
+        fixed = [f"{name} {value}" for name, value in settings.train.items() if name in searched]
+        if fixed:
+            yield f"fixed, not searched: {', '.join(fixed)}."
+    if settings.fixed["imgsz"] != settings.imgsz:
+        yield f"imgsz {settings.imgsz} becomes {settings.fixed['imgsz']}, a multiple of 32, as Ultralytics rounds it."
+    wanted = wanted_folder(settings)
+    if folder is None and (wanted / "study.yaml").exists() and new_folder(settings) != wanted:
+        yield from _unfinished(wanted)
+
+
+def _unfinished(folder: Path) -> Iterator[str]:
+    """Yields that a study of this name was not ended, and how to continue it."""
+    try:
+        study = read_study(folder)
+    except UserError:
+        return  # damaged, and not asked for
+    ended = sum(not trial.unfinished for trial in study.trials)
+    if ended < study.settings.trials:
+        how = f"yolotune resume {shlex.quote(str(folder))}, or this command with --resume"
+        yield f"{folder} has {ended} of {study.settings.trials} trials; to continue it: {how}. This is another study."

@@ -22,7 +22,7 @@ from yolotune.search.warm_start import Here, Warm, choose_sampler, warm_points
 from yolotune.tracking import preflight
 from yolotune.training.ultralytics_api import check_events, check_version
 from yolotune.training.weights import find_model
-from yolotune.tuner.advice import advice
+from yolotune.tuner.advice import advice, reminders
 from yolotune.tuner.cluster import Node, address_of, survey
 from yolotune.tuner.plan import Objects, Plan
 from yolotune.tuner.resources import check_storage, disk_needed, existing, share_resources, with_threads
@@ -59,6 +59,7 @@ def check(
     """
     isolate()
     problems = Problems()
+    unexpected = [*reminders(settings, folder)]
     settings, objects = resolve(settings), objects or Objects()
     problems += check_settings(settings, objects.sampler) if searches else check_fixed(settings)
     problems += check_events(objects.callbacks)
@@ -81,12 +82,19 @@ def check(
     if model and tracking and shared and not no_place:
         needed = disk_needed(settings, model, tracking[0], shared.slots)
         problems += check_storage(place, needed, goes_on=folder is not None)
-    points, warm = _initial_points(settings, dataset, model, folder, problems)
+    points, warm, completed = _initial_points(settings, dataset, model, folder, problems)
     if problems or dataset is None or model is None or shared is None or tracking is None:
         raise UserError(problems)
     settings, chosen = choose_sampler(settings, warm)
     mode, warning = tracking
-    notes = [*advice(settings, dataset), *warm.notes, *chosen, *filter(None, (warning, check_version()))]
+    notes = [
+        *unexpected,
+        *completed,
+        *advice(settings, dataset),
+        *warm.notes,
+        *chosen,
+        *filter(None, (warning, check_version())),
+    ]
     return Plan(
         settings=settings,
         dataset=dataset,
@@ -103,15 +111,15 @@ def check(
 
 def _initial_points(
     settings: Settings, dataset: Dataset | None, model: str | None, folder: Path | None, problems: Problems
-) -> tuple[list[Point], Warm]:
+) -> tuple[list[Point], Warm, list[str]]:
     """Returns the points that are tried first, none twice: the defaults, those of earlier studies, those of files."""
     warm = Warm([], [], [])
     if settings.parsed[2]:
-        return [], warm
+        return [], warm, []
     read = problems.collect(lambda: read_points(settings, dataset.nc if dataset else 1))
-    points, wrong = read or ([], [])
+    points, wrong, completed = read or ([], [], [])
     problems += wrong
     here = Here(dataset.nc if dataset else 1, dataset.fingerprint if dataset else "", model or settings.model)
     warm = problems.collect(lambda: warm_points(settings, here, folder)) or warm
     points = [*points[:1], *warm.points, *points[1:]]
-    return [point for place, point in enumerate(points) if point not in points[:place]], warm
+    return [point for place, point in enumerate(points) if point not in points[:place]], warm, completed

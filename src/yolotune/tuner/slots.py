@@ -167,14 +167,13 @@ class Slots:
 
 def _heaviest(settings: Settings) -> float:
     """Returns the load of the heaviest point of a study."""
-    most = {name: max(domain.ends()) for name, domain in settings.domains.items() if name in ("batch", "imgsz")}
-    return _load({**settings.fixed, **most})
+    batch = settings.domains.get("batch")
+    return _load(settings.fixed if batch is None else {"batch": max(batch.ends())})
 
 
 def _load(arguments: Mapping[str, Any]) -> float:
-    """Returns what memory grows with: images of a batch times their pixels."""
-    batch, imgsz = arguments.get("batch", 16), arguments.get("imgsz", 640)
-    return max(1.0, float(batch)) * float(imgsz) ** 2
+    """Returns what memory grows with from trial to trial: the images of a batch."""
+    return max(1.0, float(arguments.get("batch", 16)))
 
 
 def _scaled(size: float, constant: float, heavier: float) -> float:

@@ -29,8 +29,8 @@ from yolotune.errors import UserError
 #: The guide's flags, and those that came since.
 PROMISED = """
     data model project name wandb exist_ok storage keep_weights allow_bad_labels concurrent effort budget num_samples
-    epochs imgsz seed address gpus cpus max_failures device preset space points warm_start top objective mode search
-    scheduler grace_period reduction_factor brackets rank halving_batch no_asha plateau_metric plateau_std
+    epochs imgsz seed address gpus cpus max_failures device preset space points points_strict warm_start top objective
+    mode search scheduler grace_period reduction_factor brackets rank halving_batch no_asha plateau_metric plateau_std
     plateau_num_results plateau_grace_period no_plateau tracker
 """
 
@@ -212,9 +212,18 @@ def test_pairs_in_ultralytics_own_words_fill_the_settings() -> None:
     assert "imgsz" not in found.train
 
 
-def test_data_may_be_a_pair_and_an_option_wins_over_a_pair() -> None:
+def test_data_may_be_a_pair_and_a_pair_that_contradicts_an_option_is_refused() -> None:
     assert settings_of("data=other.yaml", data=None).data == "other.yaml"
-    assert settings_of("epochs=12", epochs=40).epochs == 40
+    assert settings_of("epochs=12", epochs=12).epochs == 12
+    said = refusal("epochs=12", "imgsz=32", epochs=40, imgsz=64)
+    assert "epochs=12: given together with --epochs 40." in said and "imgsz=32: given together with --imgsz 64." in said
+
+
+def test_single_ranges_are_set_and_dropped() -> None:
+    found = settings_of(set=["lr0=loguniform(1e-4, 1e-2)", "cutmix="])
+    assert found.domains["lr0"].ends() == (1e-4, 1e-2) and "cutmix" not in found.domains
+    for word in ("lr0", "=1"):
+        assert "expected NAME=RANGE" in refusal(set=[word])
 
 
 def test_a_study_file_and_pairs_come_in_any_order(tmp_path: Path) -> None:

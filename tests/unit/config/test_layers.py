@@ -144,3 +144,25 @@ def test_a_study_file_that_is_no_map_of_settings_is_refused(tmp_path: Path, text
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no study here: study\.yaml is missing"):
         load_settings(tmp_path, {})
+
+
+def test_an_argument_that_is_fixed_above_the_space_is_no_longer_searched(tmp_path: Path) -> None:
+    settings = load_settings(None, {"data": "d.yaml", "train": {"batch": 16, "lr0": 0.01}})
+    assert settings.domains.keys() & {"batch", "lr0"} == set() and "momentum" in settings.domains
+    assert (settings.fixed["batch"], settings.fixed["lr0"]) == (16, 0.01)
+    file = write(tmp_path / "study.yaml", "data: d.yaml\nspace: {batch: 'choice([8, 16])', box: [5, 8]}\n")
+    assert load_settings(file, {"train": {"batch": 8}}).domains.keys() == {"box"}
+    file = write(tmp_path / "study.yaml", "data: d.yaml\nspace: {box: [5, 8]}\ntrain: {box: 7}\n")
+    assert {"box"} == load_settings(file, {}).domains.keys() & load_settings(file, {}).train.keys(), "left to the check"
+
+
+def test_single_ranges_are_replaced_added_and_dropped(tmp_path: Path) -> None:
+    changes = {"lr0": "loguniform(1e-4, 1e-2)", "cutmix": "", "nbs": "choice([32, 64])", "batch": 16}
+    changes |= {"close_mosaic": [0, 5]}
+    settings = load_settings(None, {"data": "d.yaml", "changes": changes})
+    before = load_settings(None, {"data": "d.yaml"})
+    assert settings.domains["lr0"].ends() == (1e-4, 1e-2)
+    assert settings.domains.keys() == before.domains.keys() - {"cutmix", "batch"} | {"nbs", "close_mosaic"}
+    assert settings.fixed["batch"] == 16 and "close_mosaic" not in settings.train
+    with pytest.raises(UserError, match=r"--set mosiac=: not searched\. Did you mean mosaic"):
+        load_settings(None, {"data": "d.yaml", "changes": {"mosiac": None}})

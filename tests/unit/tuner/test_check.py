@@ -17,8 +17,10 @@ from yolotune.data.shapes import make_shapes
 from yolotune.display.tables import plan_lines
 from yolotune.errors import UserError
 from yolotune.record.folder import new_folder
+from yolotune.record.verdict import Ending, Verdict
+from yolotune.record.writer import RecordWriter
 from yolotune.schedulers import resolve
-from yolotune.tuner.advice import advice
+from yolotune.tuner.advice import advice, reminders
 from yolotune.tuner.check import check
 from yolotune.tuner.cluster import Node
 from yolotune.tuner.plan import Resources
@@ -397,3 +399,23 @@ def test_a_model_that_will_not_train_is_refused(data: Path, name: str, content: 
     with pytest.raises(UserError, match=reason) as caught:
         check(make_settings(data=str(data), model=name, device="cpu"))
     assert len(caught.value.problems) == 1
+
+
+def test_what_may_be_otherwise_than_the_user_thinks_is_said(tmp_path: Path) -> None:
+    given = {"data": "d", "project": str(tmp_path), "name": "my study"}
+    settings = make_settings(**given, imgsz=100, train={"batch": 16, "nbs": 32})
+    assert [*reminders(settings, None)] == [
+        "fixed, not searched: batch 16.",
+        "imgsz 100 becomes 128, a multiple of 32, as Ultralytics rounds it.",
+    ]
+    assert settings.fixed["imgsz"] == 128
+    before = resolve(make_settings(**given, num_samples=8))
+    record = RecordWriter(tmp_path / "my study", metric="seg_metrics/F1", mode="max")
+    record.create(before.model_dump(), {})
+    [said] = reminders(before, None)
+    assert "has 0 of 8 trials" in said and f"yolotune resume '{tmp_path}/my study'" in said
+    assert [*reminders(before, tmp_path / "my study")] == []
+    for number in range(8):
+        record.start(number, {})
+        record.end(number, Ending(Verdict.COMPLETED, "all"), {})
+    assert [*reminders(before, None)] == [], "it has ended"
