@@ -34,14 +34,13 @@ def indexed_dataset(trainer: Any, index: Path, images: Any, mode: str, batch: in
         batch: Images of one batch.
     """
     train, args = mode == "train", trainer.args
-    return indexed_dataset_class(index)(
+    return indexed_dataset_class(index, trainer.job.images)(
         img_path=images,
         imgsz=args.imgsz,
         batch_size=batch,
         augment=train,
         hyp=args,
         rect=args.rect or not train,
-        cache=args.cache or None,
         single_cls=args.single_cls or False,
         stride=max(int(unwrap_model(trainer.model).stride.max()), 32),
         pad=0.0 if train else 0.5,

@@ -81,7 +81,9 @@ def check(
         raise UserError(problems)
     settings, chosen = choose_sampler(settings, warm)
     mode, warning = tracking
-    notes = [*advice(settings, dataset), *warm.notes, *chosen, *filter(None, (warning, check_version()))]
+    left = max(0, needed - filled(place)) if folder else needed
+    images, room = room_for_images(settings, dataset, existing(place), left, len(nodes or ["this"]))
+    notes = [*advice(settings, dataset), *warm.notes, *chosen, *filter(None, (room, warning, check_version()))]
     return Plan(
         settings=settings,
         dataset=dataset,
@@ -90,7 +92,8 @@ def check(
         warm=warm,
         resources=with_threads(shared, settings, model),
         tracking=mode,
-        disk=needed,
+        disk=needed + images,
+        shares_images=images > 0,
         notes=notes,
         objects=objects,
     )

@@ -73,6 +73,7 @@ class Plan:
         resources: Shares of CPU and GPU.
         tracking: Mode of the tracker, such as `online`, `offline` or `disabled`.
         disk: Bytes that the study fills at most.
+        shares_images: Whether the trainings of a machine share decoded images.
         warm: Those of the points that earlier studies gave.
         notes: What the user should know but need not mend, in words.
         folder: Where it is kept; None leaves that to the settings.
@@ -89,6 +90,7 @@ class Plan:
     resources: Resources
     tracking: str
     disk: int
+    shares_images: bool
     notes: list[str]
     folder: Path | None = None
     origin: Origin | None = None

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from yolotune.config.scheduling import HalvingSettings
 from yolotune.config.settings import Settings
+from yolotune.data.dataset import Dataset
+from yolotune.data.images import stored_size
 from yolotune.errors import Problem, fail
 from yolotune.training.weights import size_of
 from yolotune.tuner.cluster import Node
@@ -173,6 +177,39 @@ def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> li
         fix = "free some space, give another --project or --storage, or keep less with --keep-weights best."
         return [Problem(str(place), what, fix)]
     return []
+
+
+def room_for_images(settings: Settings, dataset: Dataset, place: Path, needed: int, machines: int) -> tuple[int, str]:
+    """Returns the bytes of the decoded images that trainings share, and the sentence that says so.
+
+    They are shared where half of the free memory holds them, so that they are read from the disk only once, and where
+    the disk has room for them beside the study.
+
+    Args:
+        settings: Of the study, resolved.
+        dataset: Its data.
+        place: Where the study is kept, or the nearest folder above that is there.
+        needed: Bytes that the rest of the study still fills at most.
+        machines: That run its trials; each keeps images of its own.
+
+    Returns:
+        The bytes are 0 where each training decodes its own images: there is no room, or `cache=False` asks for it. The
+        sentence is empty where the user knows.
+    """
+    imgsz, cache = settings.fixed.get("imgsz"), settings.fixed.get("cache")
+    if cache is False or not isinstance(imgsz, int):
+        return 0, ""
+    fraction = settings.fixed.get("fraction", 1.0)
+    trained = fraction if isinstance(fraction, int) else max(1, round(dataset.images["train"] * fraction))
+    shapes = [*dataset.pixels["train"][:trained], *dataset.pixels["val"]]
+    size = sum(stored_size(*shape, imgsz, dataset.channels) for shape in shapes)
+    memory, disk = psutil.virtual_memory().available // 2, shutil.disk_usage(place).free - needed - SPARE
+    said = f"{size / 1e6:,.0f} MB"
+    if size > memory:
+        return 0, f"every trial decodes its images anew: {said} do not fit into {memory / 1e6:,.0f} MB, half the free memory."
+    if size * machines > disk:
+        return 0, f"every trial decodes its images anew: for {said} more the disk has no room."
+    return size * machines, f"images are decoded once for all trials, into {said} of the study's folder until it ends."
 
 
 def disk_needed(settings: Settings, model: str, tracking: str) -> int:
