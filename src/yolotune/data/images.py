@@ -132,7 +132,7 @@ class ImageStore:
         pixels = np.ascontiguousarray(pixels)
         row = _ROW.pack(_checksum(shape, pixels), *shape)
         try:
-            if os.pwrite(self._file, pixels, start) == pixels.nbytes:
+            if os.pwrite(self._file, pixels.data, start) == pixels.nbytes:
                 os.pwrite(self._file, row, _ROW.size * number)
                 return
         except OSError:
@@ -148,7 +148,7 @@ class ImageStore:
 
 
 def _checksum(shape: list[int], pixels: np.ndarray) -> int:
-    return zlib.crc32(pixels, zlib.crc32(struct.pack("<4I", *shape)))
+    return zlib.crc32(pixels.data, zlib.crc32(struct.pack("<4I", *shape)))
 
 
 def _pages(size: int) -> int:

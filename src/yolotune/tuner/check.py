@@ -25,7 +25,15 @@ from yolotune.training.weights import find_model
 from yolotune.tuner.advice import advice
 from yolotune.tuner.cluster import Node, address_of, survey
 from yolotune.tuner.plan import Objects, Plan
-from yolotune.tuner.resources import check_storage, disk_needed, existing, share_resources, with_threads
+from yolotune.tuner.resources import (
+    check_storage,
+    disk_left,
+    disk_needed,
+    existing,
+    share_images,
+    share_resources,
+    with_threads,
+)
 from yolotune.tuner.settings_checks import check_fixed, check_settings
 
 T = TypeVar("T")
@@ -81,9 +89,9 @@ def check(
         raise UserError(problems)
     settings, chosen = choose_sampler(settings, warm)
     mode, warning = tracking
-    left = max(0, needed - filled(place)) if folder else needed
-    images, room = room_for_images(settings, dataset, existing(place), left, len(nodes or ["this"]))
-    notes = [*advice(settings, dataset), *warm.notes, *chosen, *filter(None, (room, warning, check_version()))]
+    left = disk_left(place, needed, goes_on=folder is not None)
+    images, decoded = share_images(settings, dataset, left, machines=len(nodes) if nodes else 1)
+    notes = [*advice(settings, dataset), *warm.notes, *chosen, *filter(None, (decoded, warning, check_version()))]
     return Plan(
         settings=settings,
         dataset=dataset,

@@ -73,12 +73,12 @@ class Plan:
         resources: Shares of CPU and GPU.
         tracking: Mode of the tracker, such as `online`, `offline` or `disabled`.
         disk: Bytes that the study fills at most.
-        shares_images: Whether the trainings of a machine share decoded images.
         warm: Those of the points that earlier studies gave.
         notes: What the user should know but need not mend, in words.
         folder: Where it is kept; None leaves that to the settings.
         origin: The search whose points it trains again; None for a search.
         keep_last: Whether last.pt is kept too.
+        shares_images: Whether the trainings of a machine share decoded images.
         objects: What only Python can give.
     """
 
@@ -90,11 +90,11 @@ class Plan:
     resources: Resources
     tracking: str
     disk: int
-    shares_images: bool
     notes: list[str]
     folder: Path | None = None
     origin: Origin | None = None
     keep_last: bool = False
+    shares_images: bool = False
     objects: Objects = field(default_factory=Objects)
 
     def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:

@@ -170,46 +170,57 @@ def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> li
     place = existing(folder)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return [Problem(str(place), "cannot be written to.", "give another place with --project or --storage.")]
-    free = shutil.disk_usage(place).free
-    there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if goes_on else 0
-    if free < max(0, needed - there) + SPARE:
+    if disk_left(folder, needed, goes_on=goes_on) < 0:
+        free = shutil.disk_usage(place).free
         what = f"{free / 1e9:.2g} GB free, the study fills up to {(needed + SPARE) / 1e9:.2g} GB."
         fix = "free some space, give another --project or --storage, or keep less with --keep-weights best."
         return [Problem(str(place), what, fix)]
     return []
 
 
-def room_for_images(settings: Settings, dataset: Dataset, place: Path, needed: int, machines: int) -> tuple[int, str]:
+def disk_left(folder: Path, needed: int, *, goes_on: bool = False) -> int:
+    """Returns how many bytes of the disk a study leaves free beside the spare ones; below 0 it does not fit.
+
+    Args:
+        folder: The study's folder.
+        needed: Bytes that it will fill at most.
+        goes_on: Whether it holds the study already.
+    """
+    stats = [file.stat() for file in folder.rglob("*") if file.is_file()] if goes_on else []
+    there = sum(min(stat.st_size, 512 * stat.st_blocks) for stat in stats)  # decoded images are sparse files
+    return shutil.disk_usage(existing(folder)).free - max(0, needed - there) - SPARE
+
+
+def share_images(settings: Settings, dataset: Dataset, disk: int, machines: int = 1) -> tuple[int, str]:
     """Returns the bytes of the decoded images that trainings share, and the sentence that says so.
 
-    They are shared where half of the free memory holds them, so that they are read from the disk only once, and where
-    the disk has room for them beside the study.
+    They are shared where half of the free memory holds them, so that they need not be read from the disk again and
+    again, and where there is room for them on the disk.
 
     Args:
         settings: Of the study, resolved.
         dataset: Its data.
-        place: Where the study is kept, or the nearest folder above that is there.
-        needed: Bytes that the rest of the study still fills at most.
+        disk: Bytes that the study leaves free.
         machines: That run its trials; each keeps images of its own.
 
     Returns:
-        The bytes are 0 where each training decodes its own images: there is no room, or `cache=False` asks for it. The
-        sentence is empty where the user knows.
+        0 where each training decodes its own images: there is no room, or the user said `cache=False`. The sentence is
+        empty where the user said so.
     """
-    imgsz, cache = settings.fixed.get("imgsz"), settings.fixed.get("cache")
-    if cache is False or not isinstance(imgsz, int):
+    imgsz = settings.fixed.get("imgsz")
+    if settings.fixed.get("cache") is False or not isinstance(imgsz, int):
         return 0, ""
     fraction = settings.fixed.get("fraction", 1.0)
     trained = fraction if isinstance(fraction, int) else max(1, round(dataset.images["train"] * fraction))
     shapes = [*dataset.pixels["train"][:trained], *dataset.pixels["val"]]
     size = sum(stored_size(*shape, imgsz, dataset.channels) for shape in shapes)
-    memory, disk = psutil.virtual_memory().available // 2, shutil.disk_usage(place).free - needed - SPARE
-    said = f"{size / 1e6:,.0f} MB"
+    memory, megabytes = psutil.virtual_memory().available // 2, f"{size / 1e6:,.0f} MB"
     if size > memory:
-        return 0, f"every trial decodes its images anew: {said} do not fit into {memory / 1e6:,.0f} MB, half the free memory."
+        half = f"{memory / 1e6:,.0f} MB, half of the free memory"
+        return 0, f"every trial decodes its images anew: all {megabytes} of them do not fit into {half}."
     if size * machines > disk:
-        return 0, f"every trial decodes its images anew: for {said} more the disk has no room."
-    return size * machines, f"images are decoded once for all trials, into {said} of the study's folder until it ends."
+        return 0, f"every trial decodes its images anew: the disk has no room for all {megabytes} of them."
+    return size * machines, f"images are decoded once for all trials, {megabytes} in the study's folder while it runs."
 
 
 def disk_needed(settings: Settings, model: str, tracking: str) -> int:
