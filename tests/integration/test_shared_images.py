@@ -52,9 +52,10 @@ def opened(dataset: Dataset, index: Path, shared: Path | None, **settings: Any) 
     given = {"imgsz": 64, "augment": False, "batch_size": 1, "task": "segment", "data": data, **settings}
     augmented = given.pop("augmented", {})
     split = index.stem.removeprefix("labels-")
-    return indexed_dataset_class(index, shared)(
-        list(getattr(dataset, split)), hyp=get_cfg(overrides=augmented), **given
-    )
+    made = indexed_dataset_class(index)(list(getattr(dataset, split)), hyp=get_cfg(overrides=augmented), **given)
+    if shared:
+        made.share_images(shared)
+    return made
 
 
 def drawn(dataset: Any, rounds: int = 3) -> list[Any]:

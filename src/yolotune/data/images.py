@@ -12,7 +12,6 @@ import mmap
 import os
 import socket
 import struct
-import sys
 import weakref
 import zlib
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ _ROW = struct.Struct("<5I")
 
 
 def stored_size(height: int, width: int, imgsz: int, channels: int) -> int:
-    """Returns the bytes of an image whose longer side was resized to `imgsz` pixels, whole pages.
+    """Returns the bytes of an image whose longer side was resized to `imgsz` pixels.
 
     Args:
         height: Of the file, in pixels.
@@ -35,7 +34,7 @@ def stored_size(height: int, width: int, imgsz: int, channels: int) -> int:
         channels: One byte each.
     """
     ratio = imgsz / max(height, width)
-    return _pages(min(math.ceil(height * ratio), imgsz) * min(math.ceil(width * ratio), imgsz) * channels)
+    return min(math.ceil(height * ratio), imgsz) * min(math.ceil(width * ratio), imgsz) * channels
 
 
 def store_path(folder: Path, name: str) -> Path:
@@ -78,7 +77,7 @@ class ImageStore:
         self._channels = channels
         self._number = {image: number for number, image in enumerate(shapes)}
         sizes = [stored_size(*shape, imgsz, channels) for shape in shapes.values()]
-        self._starts = _pages(_ROW.size * len(sizes)) + np.cumsum([0, *sizes], dtype=np.int64)
+        self._starts = np.cumsum([_ROW.size * len(sizes), *sizes], dtype=np.int64)
         self._checked = np.zeros(len(sizes), dtype=bool)
         self._refused = False
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +85,7 @@ class ImageStore:
         weakref.finalize(self, os.close, self._file)
         end = int(self._starts[-1])
         os.ftruncate(self._file, end)
-        self._map = mmap.mmap(self._file, end, access=mmap.ACCESS_COPY)
+        self._map = mmap.mmap(self._file, end, access=mmap.ACCESS_READ)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImageStore, self._told
@@ -98,8 +97,7 @@ class ImageStore:
             image: Its path.
 
         Returns:
-            The image `(height, width, channels)`, uint8. On Linux its memory is shared until it is written to: who
-            changes it changes it for himself alone, until he reads it again.
+            The image `(height, width, channels)`, uint8. It is the shared memory itself, and cannot be written to.
         """
         number = self._number[image]
         checksum, *shape = _ROW.unpack(os.pread(self._file, _ROW.size, _ROW.size * number))
@@ -108,7 +106,7 @@ class ImageStore:
         size = height * width * self._channels
         if not checksum or size > end - start:
             return None
-        pixels = self._pixels(start, size)
+        pixels = np.frombuffer(self._map, np.uint8, size, start)
         if not self._checked[number]:
             if _checksum(shape, pixels) != checksum:
                 return None
@@ -139,18 +137,6 @@ class ImageStore:
             pass
         self._refused = True  # the disk is full; each training decodes the others for itself
 
-    def _pixels(self, start: int, size: int) -> np.ndarray:
-        """Returns bytes of the file as they are there, in memory that may be written to without changing it."""
-        if sys.platform != "linux":
-            return np.frombuffer(bytearray(os.pread(self._file, size, start)), np.uint8)
-        self._map.madvise(mmap.MADV_DONTNEED, start, _pages(size))  # drops what this process had written there
-        return np.frombuffer(self._map, np.uint8, size, start)
-
 
 def _checksum(shape: list[int], pixels: np.ndarray) -> int:
     return zlib.crc32(pixels.data, zlib.crc32(struct.pack("<4I", *shape)))
-
-
-def _pages(size: int) -> int:
-    """Returns a size rounded up to whole pages."""
-    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -112,12 +112,11 @@ def write_train_subset(dataset: Dataset, folder: Path, *, fraction: float = 1.0,
 
 
 @functools.cache
-def indexed_dataset_class(index: Path, images: Path | None = None) -> type[Any]:
+def indexed_dataset_class(index: Path) -> type[Any]:
     """Returns a `YOLODataset` that takes its labels from an index instead of scanning files.
 
     Args:
         index: A file that `build_index` wrote.
-        images: Folder of the decoded images that the trainings of a machine share; None for each to decode its own.
     """
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.utils import LOGGER
@@ -140,14 +139,16 @@ def indexed_dataset_class(index: Path, images: Path | None = None) -> type[Any]:
             self.get_label_files()
             chosen = [dict(known[image]) for image in self.im_files]
             self.verify_labels(chosen, index)
-            if images is not None:
-                shapes = {image: label["shape"] for image, label in known.items()}
-                path = store_path(images, f"{index.stem}-{self.imgsz}")
-                try:
-                    self.store = ImageStore(path, shapes, self.imgsz, self.channels)
-                except OSError as error:
-                    LOGGER.warning(f"{self.prefix}images are not shared: {error}")
+            self.shapes = {image: label["shape"] for image, label in known.items()}
             return chosen
+
+        def share_images(self, folder: Path) -> None:
+            """Reads and writes the decoded images of a folder; where that cannot be, this training decodes its own."""
+            try:
+                path = store_path(folder, f"{index.stem}-{self.imgsz}")
+                self.store = ImageStore(path, self.shapes, self.imgsz, self.channels)
+            except OSError as error:
+                LOGGER.warning(f"{self.prefix}images are not shared: {error}")
 
         def load_image(
             self, i: int, rect_mode: bool = True, resize_short: bool = False
@@ -175,14 +176,14 @@ def indexed_dataset_class(index: Path, images: Path | None = None) -> type[Any]:
 
         def __reduce__(self) -> tuple[Any, ...]:
             # loader workers that are not forked unpickle the dataset; they cannot import a function's class
-            return _blank, (index, images), self.__dict__
+            return _blank, (index,), self.__dict__
 
     return IndexedDataset
 
 
-def _blank(index: Path, images: Path | None) -> Any:
+def _blank(index: Path) -> Any:
     """Returns an `IndexedDataset` without its state, for pickle."""
-    return object.__new__(indexed_dataset_class(index, images))
+    return object.__new__(indexed_dataset_class(index))
 
 
 def write_index(path: Path, labels: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> None:

@@ -249,6 +249,11 @@ RELIED_ON: tuple[Relied, ...] = (
         ("self.load_image(index)",),
     ),
     Source(
+        "ultralytics.data.augment:RandomPerspective.apply_image",
+        "an image is copied before it is changed: those that trainings share are read-only",
+        ("if self.perspective:", "img = cv2.warpPerspective(", "else:", "img = cv2.warpAffine("),
+    ),
+    Source(
         "ultralytics.data.utils:verify_image_label",
         "it is called with these eight, and returns labels, shape and segments as second to fourth",
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import multiprocessing
 import os
 import pickle
@@ -51,15 +50,11 @@ def test_what_one_writes_another_reads(path: Path, channels: int) -> None:
     assert second.read("/1.png") is None
 
 
-def test_who_changes_an_image_changes_it_for_himself_until_he_reads_it_again(path: Path) -> None:
-    """So it is where Ultralytics decodes images: augmentation may write into the one that is kept for mosaics."""
-    store, other = opened(path), opened(path)
+def test_nobody_can_change_what_others_read(path: Path) -> None:
+    store = opened(path)
     store.write("/3.png", image("/3.png"), SHAPE)
-    changed = found(store, "/3.png")
-    changed[:] = 0
-    assert not changed.any()
-    assert np.array_equal(found(other, "/3.png"), image("/3.png"))
-    assert np.array_equal(found(store, "/3.png"), image("/3.png"))
+    with pytest.raises(ValueError, match="read-only"):
+        found(store, "/3.png")[:] = 0
 
 
 def test_an_image_of_another_kind_is_not_kept(path: Path) -> None:
@@ -76,7 +71,7 @@ def test_an_image_of_another_kind_is_not_kept(path: Path) -> None:
     assert np.array_equal(found(store, "/5.png"), flipped)
 
 
-@pytest.mark.parametrize("place", [0, 8, 19, mmap.PAGESIZE, mmap.PAGESIZE + 64 * 64 * 3 - 1])
+@pytest.mark.parametrize("place", [0, 8, 19, 20, -1])
 def test_a_store_with_a_wrong_byte_gives_no_image(tmp_path: Path, place: int) -> None:
     path, shapes = tmp_path / "one.images", {"/0.png": (64, 64)}
     pixels = image("/0.png", width=64)
@@ -144,17 +139,9 @@ def test_a_process_that_is_not_forked_opens_it_anew(path: Path) -> None:
 
 def test_only_images_that_are_there_take_room(path: Path) -> None:
     store = opened(path)
-    assert path.stat().st_size == mmap.PAGESIZE + 40 * stored_size(40, 30, 64, 3)
+    assert path.stat().st_size == 40 * (20 + stored_size(40, 30, 64, 3))
     store.write("/7.png", image("/7.png"), SHAPE)
-    assert path.stat().st_blocks * 512 <= 16 * mmap.PAGESIZE
-
-
-def test_without_linux_an_image_is_a_copy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "darwin")
-    store = opened(path)
-    store.write("/3.png", image("/3.png"), SHAPE)
-    found(store, "/3.png")[:] = 0
-    assert np.array_equal(found(store, "/3.png"), image("/3.png"))
+    assert path.stat().st_blocks * 512 < path.stat().st_size / 4
 
 
 def test_each_machine_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
