@@ -122,6 +122,6 @@ def parse_settings(words: Sequence[str], given: Mapping[str, Any], folder: Path 
 
 
 def _pair(word: str) -> tuple[str, Any]:
-    """Reads `imgsz=320` or `cache=disk` as YAML would."""
+    """Reads `imgsz=320` or `cos_lr=true` as YAML would."""
     key, _, text = word.partition("=")
     return key, parse_yaml(text, word) if text else ""

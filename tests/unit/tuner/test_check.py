@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -20,7 +21,16 @@ from yolotune.schedulers import resolve
 from yolotune.tuner.advice import advice
 from yolotune.tuner.check import check
 from yolotune.tuner.cluster import Node
-from yolotune.tuner.resources import CURVES, RESUMABLE, STATE, check_storage, disk_needed, share_resources, with_threads
+from yolotune.tuner.resources import (
+    CURVES,
+    RESUMABLE,
+    STATE,
+    check_storage,
+    disk_needed,
+    share_images,
+    share_resources,
+    with_threads,
+)
 from yolotune.tuner.settings_checks import check_settings
 
 MODEL = "yolo11n-seg.yaml"
@@ -62,6 +72,8 @@ def found(**given: Any) -> list[str]:
         ({"train": {"val": False}}, "train: val"),
         ({"train": {"mosiac": 0}}, "train: mosiac"),
         ({"train": {"nbs": 0}}, "train: nbs"),
+        ({"train": {"cache": "dsik"}}, "train: cache"),
+        ({"space": {"cache": "choice([true, false])", "box": [5, 8]}}, "space: cache"),
         ({"space": {"mosaic": "grid_search([0, 1])"}}, "space: mosaic"),
         ({"space": {"mosaic": [0, 1]}, "search": "grid"}, "space: mosaic"),
         ({"space": {"seed": "randint(0, 9)", "box": [5, 8]}}, "space: seed"),
@@ -245,6 +257,60 @@ def test_the_disk_forecast_is_bounded_by_what_is_kept(tmp_path: Path) -> None:
     assert needed(scheduler="halving", concurrent=2) == needed(concurrent=2) + 16 * paused
     assert needed(scheduler="halving", concurrent=8) == needed(concurrent=8) + 42 * paused, "50 at most"
     assert needed(wandb="offline") == needed() + 50 * (10_000_000 + CURVES)
+
+
+@pytest.fixture
+def free_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Says how much memory is free."""
+    return lambda size: monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
+
+
+def shared_images(data: Path, disk: int = 10**12, machines: int = 1, **given: Any) -> tuple[int, str]:
+    settings = resolve(make_settings(data=str(data), imgsz=64, **given))
+    return share_images(settings, load_dataset(data), disk, machines)
+
+
+SHARED = 9 * 64 * 64 * 3
+
+
+def test_images_are_shared_where_memory_and_disk_have_room(data: Path, free_memory: Any) -> None:
+    free_memory(2 * SHARED)
+    assert shared_images(data, SHARED) == (SHARED, "images are decoded once for all trials, 0 MB in the study's folder "
+                                           "while it runs.")  # fmt: skip
+    assert shared_images(data, 2 * SHARED, machines=2)[0] == 2 * SHARED, "each machine keeps its own"
+    for size, why in (shared_images(data, SHARED - 1), shared_images(data, SHARED, machines=2)):
+        assert size == 0 and "the disk has no room" in why
+    free_memory(2 * SHARED - 1)
+    size, why = shared_images(data)
+    assert size == 0 and "do not fit into 0 MB, half of the free memory" in why
+
+
+@pytest.mark.parametrize(
+    ("train", "size"),
+    [
+        ({}, SHARED),
+        ({"cache": True}, SHARED),
+        ({"cache": "disk"}, SHARED),
+        ({"cache": "ram"}, SHARED),
+        ({"cache": False}, 0),
+        ({"fraction": 0.5}, SHARED * 6 // 9),
+        ({"fraction": 1}, SHARED * 4 // 9),
+    ],
+    ids=str,
+)
+def test_the_cache_argument_means_shared_images(data: Path, train: dict[str, Any], size: int) -> None:
+    found, said = shared_images(data, train=train)
+    assert found == size and bool(said) is (train.get("cache") is not False)
+
+
+def test_the_plan_says_so_and_counts_them(data: Path) -> None:
+    given: dict[str, Any] = {"data": str(data), "model": MODEL, "device": "cpu", "epochs": 20, "imgsz": 64}
+    plan, own = check(make_settings(**given)), check(make_settings(**given, train={"cache": False}))
+    assert plan.shares_images and not own.shares_images
+    assert plan.disk - own.disk == SHARED
+    assert [note for note in plan.notes if note not in own.notes] == [
+        "images are decoded once for all trials, 0 MB in the study's folder while it runs."
+    ]
 
 
 NODES = [Node("10.0.0.1", 8, 1), Node("10.0.0.2", 16, 2)]
