@@ -1,11 +1,13 @@
 """What trainings beside each other take of memory and time, with images they share and with images of their own.
 
     python -m benchmarks.cost.memory data.yaml weights.pt [--imgsz 320] [--batch 16] [--epochs 3] [--slots 1 4]
-        [--device 0 --workers 3]
+        [--read-only] [--device 0] [--workers 4]
 
 Starts so many trainings at once, each in a process of its own with one thread, and prints a row for each case: the
 largest sum of their proportional set sizes (`benchmarks/cost/meter.py`), which count a shared page once, and the
 median seconds of the first epoch and of a further one. All are the same training, with train metrics as in a study.
+With `--read-only` nothing is trained: only the training's images are read and augmented, by loader processes where
+`--workers` says so, as on a GPU. What the images take is then not lost in what the model does.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cost.meter import measure
 from benchmarks.jobs import make_job
+from yolotune.data.index import indexed_dataset_class
 from yolotune.record.verdict import Ending
-from yolotune.training.job import Order
+from yolotune.training.job import Job, Order
 from yolotune.training.tasks import make_trainer
 
 
@@ -37,7 +41,31 @@ def train_here(options: argparse.Namespace) -> None:
     given = {"epochs": 20, "fixed": fixed, "device": options.device, "workers": options.workers}
     with tempfile.TemporaryDirectory() as place:
         job = make_job(options.data, options.model, Path(place), images=options.images, **given)
+        if options.read_only:
+            return read_here(options, job)
         make_trainer(job, {"lr0": 0.001, "batch": options.batch}, Path(place) / "trial", on_epoch).train()
+    return None
+
+
+def read_here(options: argparse.Namespace, job: Job) -> None:
+    """Reads and augments the training's images in this process and prints the seconds of each epoch."""
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data import build_dataloader
+
+    from yolotune.training.datasets import resolved_dataset
+
+    data = resolved_dataset(job.data, single_cls=False)
+    settings = {"imgsz": options.imgsz, "batch_size": options.batch, "task": "segment", "data": data, "hyp": get_cfg()}
+    dataset = indexed_dataset_class(job.indexes["train"])(data["train"], **settings)
+    if job.images is not None:
+        dataset.share_images(job.images)
+    loader = build_dataloader(dataset, options.batch, options.workers, device="cpu")
+    for _ in range(options.epochs):
+        began = time.monotonic()
+        for _ in loader:
+            pass
+        print("seconds", time.monotonic() - began, flush=True)
+    loader.close()
 
 
 def train_beside(slots: int, logs: Path) -> None:
@@ -77,8 +105,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--read-only", action="store_true", help="train nothing")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=0, help="loader processes of a training; none on a CPU")
+    parser.add_argument("--workers", type=int, default=0, help="loader processes of each; a training on a CPU has none")
     parser.add_argument("--images", type=Path, help="used by the script itself, as are the following")
     parser.add_argument("--logs", type=Path)
     parser.add_argument("--beside", type=int)
