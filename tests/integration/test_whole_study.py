@@ -30,15 +30,17 @@ class Told(Listener):
 
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []
+        self.images: set[str] = set()
 
     def study_started(self, folder: Path, plan: Any) -> None:
-        self.folder = folder
+        self.folder, self.plan = folder, plan
 
     def trial_started(self, number: int, point: Any) -> None:
         self.events.append(("start", number))
 
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
         self.events.append(("epoch", number))
+        self.images |= {file.name[:9] for file in self.folder.glob("data/images/*")}
 
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         self.events.append((str(ending.verdict), number))
@@ -64,6 +66,13 @@ def ended(shared_ray: None, shapes: Path, tmp_path_factory: pytest.TempPathFacto
         "scheduler": {"name": "asha", "grace_period": 1, "reduction_factor": 2, "rank": "best"},
     }
     return search(shapes, tmp_path_factory.mktemp("project"), told, **given), told
+
+
+def test_trials_share_decoded_images_that_are_gone_when_the_study_has_ended(ended: tuple[StudyRecord, Told]) -> None:
+    record, told = ended
+    assert told.images == {"labels-tr", "labels-va"}
+    assert not (record.folder / "data" / "images").exists()
+    assert told.plan.images > 0, "decoded once for all trials"
 
 
 def test_the_record_holds_every_epoch_of_every_trial_once(ended: tuple[StudyRecord, Told]) -> None:

@@ -126,7 +126,7 @@ def retrain(
 
     What is not given stays as in the search.
 
-    Example: yolotune retrain runs/tune/study --epochs 600 --seeds 3 cache=disk
+    Example: yolotune retrain runs/tune/study --epochs 600 --seeds 3 cos_lr=true
     """
     from yolotune.display.live import watching
     from yolotune.display.tables import print_model

@@ -150,6 +150,6 @@ def _change(word: str) -> tuple[str, Any]:
 
 
 def _pair(word: str) -> tuple[str, Any]:
-    """Reads `imgsz=320` or `cache=disk` as YAML would."""
+    """Reads `imgsz=320` or `cos_lr=true` as YAML would."""
     key, _, text = word.partition("=")
     return key, parse_yaml(text, word) if text else ""

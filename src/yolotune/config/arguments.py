@@ -44,6 +44,7 @@ NEVER_SEARCHED = {
     "fraction": "it changes the dataset, so trials would not be comparable",
     "single_cls": "it changes the classes, so trials would not be comparable",
     "classes": "it changes the classes, so trials would not be comparable",
+    "cache": "it changes how images are read, and no number",
 }
 
 
@@ -94,6 +95,8 @@ def check_values(values: Mapping[str, Any], where: str) -> list[Problem]:
                 check_cfg({name: value})
                 if name == "batch" and not (type(value) is int and (value >= 1 or value == -1)):
                     raise ValueError("a batch is a whole number of images, at least 1.")
+                if name == "cache" and str(value).lower() not in ("true", "ram", "disk", "false", "none"):
+                    raise ValueError("cache is True, False, ram or disk.")
             except (TypeError, ValueError) as error:
                 problems.append(
                     Problem(f"{where}: {name}", f"got {value!r}: {error}", "use a value Ultralytics takes.")

@@ -35,6 +35,7 @@ class Dataset:
         test: The same for testing; empty where there is none on disk.
         channels: Image channels.
         images: Number of usable images by split.
+        pixels: Height and width of each usable image by split, in the order of paths, not yet turned by EXIF.
         instances: Number of labelled objects in them by split.
         ignored: Images left out of training by split; empty unless bad labels were allowed.
         fingerprint: sha256 of class names, relative image paths, image sizes and labels; survives a move.
@@ -47,6 +48,7 @@ class Dataset:
     test: tuple[str, ...]
     channels: int
     images: dict[str, int]
+    pixels: dict[str, tuple[tuple[int, int], ...]]
     instances: dict[str, int]
     ignored: dict[str, tuple[str, ...]]
     fingerprint: str
@@ -107,6 +109,7 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
         channels=channels,
         **entries,
         images={split: len(part) for split, part in usable.items()},
+        pixels={split: tuple(s.pixels for s in part if s.pixels) for split, part in usable.items()},
         instances={split: sum(sample.instances for sample in part) for split, part in usable.items()},
         ignored={split: tuple(s.image for s in part if s.problems) for split, part in present.items()},
         fingerprint=labels.fingerprint(names, root, present),
@@ -119,6 +122,7 @@ def with_val_trained(dataset: Dataset) -> Dataset:
         dataset,
         train=(*dataset.train, *dataset.val),
         images={**dataset.images, "train": dataset.images["train"] + dataset.images["val"]},
+        pixels={**dataset.pixels, "train": dataset.pixels["train"] + dataset.pixels["val"]},
         instances={**dataset.instances, "train": dataset.instances["train"] + dataset.instances["val"]},
         ignored={**dataset.ignored, "train": (*dataset.ignored["train"], *dataset.ignored["val"])},
     )

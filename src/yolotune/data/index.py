@@ -20,6 +20,7 @@ import numpy as np
 
 from yolotune._yaml import write_atomic, write_yaml
 from yolotune.data.dataset import Dataset
+from yolotune.data.images import ImageStore, store_path
 from yolotune.data.labels import capped, label_path, list_images
 from yolotune.errors import Problem, UserError, fail
 
@@ -118,11 +119,13 @@ def indexed_dataset_class(index: Path) -> type[Any]:
         index: A file that `build_index` wrote.
     """
     from ultralytics.data.dataset import YOLODataset
+    from ultralytics.utils import LOGGER
 
     class IndexedDataset(YOLODataset):
         """Neither reads label files nor touches `labels.cache`."""
 
         im_files: list[str]
+        store: ImageStore | None = None
 
         def get_labels(self) -> list[dict[str, Any]]:
             known, ignored = read_index(index)
@@ -136,7 +139,40 @@ def indexed_dataset_class(index: Path) -> type[Any]:
             self.get_label_files()
             chosen = [dict(known[image]) for image in self.im_files]
             self.verify_labels(chosen, index)
+            self.shapes = {image: label["shape"] for image, label in known.items()}
             return chosen
+
+        def share_images(self, folder: Path) -> None:
+            """Reads and writes the decoded images of a folder; where that cannot be, this training decodes its own."""
+            try:
+                path = store_path(folder, f"{index.stem}-{self.imgsz}")
+                self.store = ImageStore(path, self.shapes, self.imgsz, self.channels)
+            except OSError as error:
+                LOGGER.warning(f"{self.prefix}images are not shared: {error}")
+
+        def load_image(
+            self, i: int, rect_mode: bool = True, resize_short: bool = False
+        ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+            """Returns what Ultralytics' own would, and keeps it for mosaics as that does, but decodes it only once."""
+            if self.store is None or self.ims[i] is not None or not rect_mode or resize_short:
+                return super().load_image(i, rect_mode, resize_short)  # type: ignore[no-any-return]
+            image = self.im_files[i]
+            stored = self.store.read(image)
+            if stored is None:
+                decoded = super().load_image(i)
+                self.store.write(image, *decoded[:2])
+                stored = self.store.read(image)
+                if stored is None:
+                    return decoded  # type: ignore[no-any-return]
+                if self.ims[i] is not None:
+                    self.ims[i] = stored[0]
+            elif self.augment:
+                self.ims[i], self.im_hw0[i], self.im_hw[i] = *stored, stored[0].shape[:2]
+                self.buffer.append(i)
+                if 1 < len(self.buffer) >= self.max_buffer_length:
+                    oldest = self.buffer.pop(0)
+                    self.ims[oldest], self.im_hw0[oldest], self.im_hw[oldest] = None, None, None
+            return *stored, stored[0].shape[:2]
 
         def __reduce__(self) -> tuple[Any, ...]:
             # loader workers that are not forked unpickle the dataset; they cannot import a function's class

@@ -41,6 +41,7 @@ class Sample:
     Attributes:
         image: Absolute path.
         size: Of the image file, in bytes.
+        pixels: Height and width as in the file, not yet turned by EXIF; None where it cannot be read.
         labelled: Whether there is a label file; without one the image is background.
         digest: sha256 of the label file, or nothing.
         instances: Number of distinct objects, as Ultralytics drops duplicate rows.
@@ -49,6 +50,7 @@ class Sample:
 
     image: str
     size: int
+    pixels: tuple[int, int] | None
     labelled: bool
     digest: str
     instances: int
@@ -96,18 +98,18 @@ def check_sample(image: str, nc: int | None) -> Sample:
         image: Absolute path.
         nc: Number of classes; None where `data.yaml` does not tell.
     """
-    found = list(_image_problems(image))
+    pixels, found = _check_image(image)
     size = os.stat(image).st_size if os.path.exists(image) else 0
     label = label_path(image)
     try:
         content = Path(label).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
-        return Sample(image, size, False, "", 0, tuple(found))
+        return Sample(image, size, pixels, False, "", 0, tuple(found))
     except (OSError, UnicodeDecodeError) as error:
         fix = "make it a UTF-8 text file that can be read."
         found.append(("label", Problem(label, f"the labels cannot be read: {error}.", fix)))
-        return Sample(image, size, True, "", 0, tuple(found))
+        return Sample(image, size, pixels, True, "", 0, tuple(found))
     distinct: set[bytes] = set()
     for number, line in enumerate(lines, 1):
         fields = line.split()
@@ -121,7 +123,8 @@ def check_sample(image: str, nc: int | None) -> Sample:
         found += [(kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in problems]
         if fields and not problems:
             distinct.add(row.astype(np.float32).tobytes())
-    return Sample(image, size, True, hashlib.sha256(content).hexdigest(), len(distinct), tuple(found))
+    digest = hashlib.sha256(content).hexdigest()
+    return Sample(image, size, pixels, True, digest, len(distinct), tuple(found))
 
 
 def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str, str]]:
@@ -151,28 +154,30 @@ def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str
         yield "range", "the polygon is larger than the image.", fix
 
 
-def _image_problems(image: str) -> Iterator[Found]:
-    """Yields what would make Ultralytics ignore an image, or rewrite its file."""
+def _check_image(image: str) -> tuple[tuple[int, int] | None, list[Found]]:
+    """Returns height and width of an image, and what would make Ultralytics ignore it or rewrite its file."""
     try:
         with Image.open(image) as opened:
             opened.verify()
-            kind, size = str(opened.format).lower(), opened.size
+            kind, (width, height) = str(opened.format).lower(), opened.size
     except FileNotFoundError:
         fix = "correct the list; ./ is the list's folder, other paths start at the working directory."
-        yield "missing", Problem(image, "the image does not exist.", fix)
-        return
+        return None, [("missing", Problem(image, "the image does not exist.", fix))]
     except Exception as error:  # Pillow's plugins raise SyntaxError, struct.error and many more
-        yield "image", Problem(image, f"not a readable image: {error}.", "replace or remove the file.")
-        return
-    if min(size) < MIN_SIDE:
-        what = f"{size[0]} x {size[1]} px, expected at least {MIN_SIDE} x {MIN_SIDE}."
-        yield "small", Problem(image, what, "remove the image, or use a larger one.")
+        fix = "replace or remove the file."
+        return None, [("image", Problem(image, f"not a readable image: {error}.", fix))]
+    found: list[Found] = []
+    if min(width, height) < MIN_SIDE:
+        what = f"{width} x {height} px, expected at least {MIN_SIDE} x {MIN_SIDE}."
+        found.append(("small", Problem(image, what, "remove the image, or use a larger one.")))
     if kind not in IMG_FORMATS | {"jpeg2000"}:
         fix = f"use one of {', '.join(sorted(IMG_FORMATS))}."
-        yield "format", Problem(image, f"a file of format {kind}.", fix)
+        found.append(("format", Problem(image, f"a file of format {kind}.", fix)))
     if kind in ("jpg", "jpeg") and not _ends_as_jpeg(image):
         what = "a truncated JPEG (no end marker FFD9), which Ultralytics would overwrite in place."
-        yield "truncated", Problem(image, what, "copy the file again, or open and save it as a JPEG.")
+        fix = "copy the file again, or open and save it as a JPEG."
+        found.append(("truncated", Problem(image, what, fix)))
+    return (height, width), found
 
 
 def _ends_as_jpeg(image: str) -> bool:

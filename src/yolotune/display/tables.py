@@ -43,6 +43,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do."""
     settings, data, resources = plan.settings, plan.dataset, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
+    images = f", {plan.images / 1e6:,.0f} MB of it decoded images, while it runs" if plan.images >= 1e6 else ""
     slots = f"one at a time, then up to {resources.slots}" if resources.auto else f"{resources.slots} at a time"
     classes = "1 class" if data.nc == 1 else f"{data.nc} classes"
     cores = "1 core" if resources.cpu_share == 1 else f"{resources.cpu_share:.3g} cores"
@@ -51,7 +52,7 @@ def plan_lines(plan: Plan) -> list[str]:
         _trials(plan),
         f"Trial   {plan.model} at {settings.fixed['imgsz']} px, {slots}, {cores} and {place} each",
         f"Tracker {settings.tracker}, {plan.tracking}",
-        f"Disk    at most {plan.disk / 1e9:.2g} GB, weights kept: {settings.keep_weights}",
+        f"Disk    at most {plan.disk / 1e9:.2g} GB{images}, weights kept: {settings.keep_weights}",
         f"Stop    {_early_stopping(settings)}",
     ]
     if not plan.origin:

@@ -27,21 +27,20 @@ def indexed_dataset(trainer: Any, index: Path, images: Any, mode: str, batch: in
     """Returns what `ultralytics.data.build_yolo_dataset` would, with the labels of an index.
 
     Args:
-        trainer: An Ultralytics trainer with its model.
+        trainer: A trial's trainer with its model.
         index: Label index of the split.
         images: Folders or lists of images.
         mode: `train`, with augmentation, or `val`.
         batch: Images of one batch.
     """
     train, args = mode == "train", trainer.args
-    return indexed_dataset_class(index)(
+    dataset = indexed_dataset_class(index)(
         img_path=images,
         imgsz=args.imgsz,
         batch_size=batch,
         augment=train,
         hyp=args,
         rect=args.rect or not train,
-        cache=args.cache or None,
         single_cls=args.single_cls or False,
         stride=max(int(unwrap_model(trainer.model).stride.max()), 32),
         pad=0.0 if train else 0.5,
@@ -51,3 +50,6 @@ def indexed_dataset(trainer: Any, index: Path, images: Any, mode: str, batch: in
         data=trainer.data,
         fraction=args.fraction if train else 1.0,
     )
+    if trainer.job.images is not None:
+        dataset.share_images(trainer.job.images)
+    return dataset

@@ -35,6 +35,7 @@ class Job:
             is one that every training reports.
         callbacks: Functions by Ultralytics event (`ultralytics_api.EVENTS`), each called with the trainer.
         indexes: Label index by split (`data/index.py`).
+        images: Folder of the decoded images that trainings of a machine share; None for each to decode its own.
         train_subset: Text file that lists the training images on which the train metrics are measured; None for none.
         device: `cpu` or a CUDA index as the trial's process sees it.
         threads: CPU threads of one trial.
@@ -52,6 +53,7 @@ class Job:
     objective: Callable[[Mapping[str, Any]], float] | None = None
     callbacks: Mapping[str, Sequence[Callable[[Any], None]]] = field(default_factory=dict)
     indexes: dict[str, Path] = field(default_factory=dict)
+    images: Path | None = None
     train_subset: Path | None = None
     device: str = "cpu"
     threads: int = 1
@@ -74,4 +76,5 @@ class Job:
             "save_dir": str(folder / "curves"),
             "save": True,
             "val": True,
+            "cache": False,  # of Ultralytics' own: `images` takes its place
         }

@@ -99,7 +99,6 @@ class TrialTraining(ExactResume):
             trained: Epochs that it had trained.
         """
         self.resume = False  # its model is needed, its optimizer is not
-        self.args.cache = False
         self._setup_train()
         self.epoch = trained - 1
         self.final_eval()

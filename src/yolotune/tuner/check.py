@@ -25,8 +25,9 @@ from yolotune.training.weights import find_model
 from yolotune.tuner.advice import advice, reminders
 from yolotune.tuner.cluster import Node, address_of, survey
 from yolotune.tuner.plan import Objects, Plan
-from yolotune.tuner.resources import check_storage, disk_needed, existing, share_resources, with_threads
+from yolotune.tuner.resources import share_resources, with_threads
 from yolotune.tuner.settings_checks import check_fixed, check_settings
+from yolotune.tuner.storage import check_storage, disk_left, disk_needed, existing, share_images
 
 T = TypeVar("T")
 
@@ -87,14 +88,10 @@ def check(
         raise UserError(problems)
     settings, chosen = choose_sampler(settings, warm)
     mode, warning = tracking
-    notes = [
-        *unexpected,
-        *completed,
-        *advice(settings, dataset),
-        *warm.notes,
-        *chosen,
-        *filter(None, (warning, check_version())),
-    ]
+    left = disk_left(place, needed, goes_on=folder is not None)
+    images, too_many = share_images(settings, dataset, left, machines=len(nodes) if nodes else 1)
+    notes = [*unexpected, *completed, *advice(settings, dataset), *warm.notes, *chosen]
+    notes += filter(None, (too_many, warning, check_version()))
     return Plan(
         settings=settings,
         dataset=dataset,
@@ -103,7 +100,8 @@ def check(
         warm=warm,
         resources=with_threads(shared, settings, model),
         tracking=mode,
-        disk=needed,
+        disk=needed + images,
+        images=images,
         notes=notes,
         objects=objects,
     )

@@ -85,6 +85,7 @@ class Plan:
         folder: Where it is kept; None leaves that to the settings.
         origin: The search whose points it trains again; None for a search.
         keep_last: Whether last.pt is kept too.
+        images: Bytes of the decoded images that the trainings of a machine share; 0 if each decodes its own.
         objects: What only Python can give.
     """
 
@@ -100,6 +101,7 @@ class Plan:
     folder: Path | None = None
     origin: Origin | None = None
     keep_last: bool = False
+    images: int = 0
     objects: Objects = field(default_factory=Objects)
 
     def hyperparameters(self, point: Point, effective: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,36 +1,24 @@
-"""What a study has and needs: cores, GPUs, a place to keep it, and the disk it fills."""
+"""The cores and cards of a study, and what each trial gets of them."""
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from yolotune.config.scheduling import HalvingSettings
 from yolotune.config.settings import Settings
-from yolotune.errors import Problem, fail
+from yolotune.errors import fail
 from yolotune.training.weights import size_of
 from yolotune.tuner.cluster import Node
 from yolotune.tuner.plan import Resources
 
-#: Bytes of a trial's curves, plots and log; 2 to 3 MB were measured.
-CURVES = 3_000_000
-#: A checkpoint to resume from is so many times best.pt: an optimizer with two moments in single precision.
-RESUMABLE = 5
-#: What a paused training keeps beside (`training/resume_state.py`), in sizes of best.pt: weights and EMA, momentum and
-#: gradients.
-STATE = 8
 #: Work of an image, in bytes of best.pt times pixels, from which more than one thread makes an epoch shorter. With
 #: YOLO11n-seg on two cores a second thread costs 35 % at 96 px, 10 % at 128 px, nothing at 160 px, and saves 9 % at
 #: 192 px (`benchmarks/cost/threads.py`). That larger models behave alike at smaller sizes is assumed.
 THREADED = 5_900_000 * 160**2
 #: A search opens one slot for so many trials by itself: more at a time learn less from each other.
 LEARNED_FROM = 4
-#: Spare bytes beside the forecast.
-SPARE = 200_000_000
 
 
 def share_resources(settings: Settings, nodes: Sequence[Node] | None = None, *, searches: bool = True) -> Resources:
@@ -158,55 +146,3 @@ def with_threads(resources: Resources, settings: Settings, model: str) -> Resour
     if resources.gpu_share or resources.threads == 1 or not isinstance(imgsz, int):
         return resources
     return replace(resources, one_thread=size_of(model) * imgsz**2 < THREADED)
-
-
-def existing(folder: Path) -> Path:
-    """Returns a folder, or the nearest above it that is there."""
-    return next(parent for parent in (folder, *folder.parents) if parent.exists())
-
-
-def check_storage(folder: Path, needed: int = 0, *, goes_on: bool = False) -> list[Problem]:
-    """Returns what is wrong with the place where the study would be kept; nothing is created.
-
-    Args:
-        folder: The study's folder.
-        needed: Bytes that it will fill at most.
-        goes_on: Whether it holds the study already.
-    """
-    if (folder / "trials").exists() and not goes_on:
-        return [Problem(str(folder), "holds a study already.", "use --resume, or choose another --name.")]
-    place = existing(folder)
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return [Problem(str(place), "cannot be written to.", "give another place with --project or --storage.")]
-    free = shutil.disk_usage(place).free
-    there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if goes_on else 0
-    if free < max(0, needed - there) + SPARE:
-        what = f"{free / 1e9:.2g} GB free, the study fills up to {(needed + SPARE) / 1e9:.2g} GB."
-        fix = "free some space, give another --project or --storage, or keep less with --keep-weights best."
-        return [Problem(str(place), what, fix)]
-    return []
-
-
-def disk_needed(settings: Settings, model: str, tracking: str, slots: int) -> int:
-    """Returns the bytes that a study fills at most.
-
-    An ended trial keeps its curves and best.pt, if its weights are kept at all; offline runs of the tracker hold both
-    again. A running one holds last.pt and best.pt with the optimizer, and those of the epoch that is not in the record
-    yet; a paused one the former two and state.pt. There are no more batches under way than slots: a slot begins one
-    only when those before are waiting for trials that train.
-
-    Args:
-        settings: Of the study, resolved.
-        model: As `find_model` returned it.
-        tracking: Mode of the tracker.
-        slots: Trials at a time, at most.
-    """
-    size, trials = size_of(model), settings.trials
-    kept = settings.weights_kept
-    best = trials if kept is None else min(trials, kept + 1)
-    copies = trials * (size + CURVES) if tracking == "offline" else 0
-    resumable = 4 * RESUMABLE * slots
-    if isinstance(settings.scheduler, HalvingSettings):
-        paused = max(0, min(trials, slots * settings.scheduler.batch) - slots)
-        resumable += (2 * RESUMABLE + STATE) * paused
-    return (best + resumable) * size + trials * CURVES + copies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -109,6 +110,7 @@ def run(
                 run_trials(conductor, parts, job, tracker, trainable=trainable)
         finally:
             conductor.close()
+            _drop_images(folder)
     _close_weights(read_study(folder).trials, keep_last=plan.keep_last)
     return RunResult(read_study(folder), stop.failure, stop.signalled, stop.is_set())
 
@@ -158,6 +160,7 @@ def _write_job(plan: Plan, folder: Path) -> Job:
     """Writes what all trials read: resolved paths, label indexes, the training images that are measured."""
     settings, data = plan.settings, folder / "data"
     data.mkdir(exist_ok=True)
+    _drop_images(folder)  # of a run that was killed: the dataset may have changed since
     fraction = settings.fixed.get("fraction", 1.0)
     return Job(
         model=plan.model,
@@ -167,6 +170,7 @@ def _write_job(plan: Plan, folder: Path) -> Job:
         metric=settings.metric,
         mode=settings.direction,
         indexes={split: build_index(plan.dataset, split, data) for split in ("train", "val")},
+        images=_images(folder) if plan.images else None,
         train_subset=write_train_subset(plan.dataset, data, fraction=fraction, seed=settings.seed),
         device="0" if plan.resources.gpu_share else "cpu",
         threads=plan.resources.threads,
@@ -175,6 +179,15 @@ def _write_job(plan: Plan, folder: Path) -> Job:
         objective=plan.objects.objective,
         callbacks=plan.objects.callbacks,
     )
+
+
+def _images(folder: Path) -> Path:
+    """Returns where trainings share decoded images while a study runs."""
+    return folder / "data" / "images"
+
+
+def _drop_images(folder: Path) -> None:
+    shutil.rmtree(_images(folder), ignore_errors=True)
 
 
 def _make_search(plan: Plan, folder: Path, recorded: Sequence[TrialRecord]) -> Optimizer:

@@ -40,6 +40,7 @@ def planned(*, origin: Origin | None = None, notes: list[str] | None = None, **g
         resources=RESOURCES,
         tracking="offline",
         disk=3e9,
+        images=2e6,
         notes=notes or [],
         origin=origin,
     )
@@ -54,6 +55,7 @@ def test_a_plan_says_what_will_be_done_and_what_it_will_cost() -> None:
     assert "trials of up to 250 epochs, 21 hyperparameters, auto, 1 initial point (" in said["Search"]
     assert said["Trial"] == "yolo11n-seg.pt at 640 px, one at a time, then up to 2, 4 cores and 0.5 GPU each"
     assert said["Tracker"] == "wandb, offline"
+    assert said["Disk"] == "at most 3 GB, 2 MB of it decoded images, while it runs, weights kept: all"
     assert said["Stop"] == "ASHA from epoch 38, factor 2, by early signals"
     assert said["Plan"].startswith("effort balanced: about ") and "Rungs at epochs 38, 76, 152 of 250" in said["Plan"]
     assert said["Budget"].startswith("3,000 epochs, all resumes included")

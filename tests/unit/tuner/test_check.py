@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -24,8 +25,9 @@ from yolotune.tuner.advice import advice, reminders
 from yolotune.tuner.check import check
 from yolotune.tuner.cluster import Node
 from yolotune.tuner.plan import Resources
-from yolotune.tuner.resources import CURVES, RESUMABLE, STATE, check_storage, disk_needed, share_resources, with_threads
+from yolotune.tuner.resources import share_resources, with_threads
 from yolotune.tuner.settings_checks import check_settings
+from yolotune.tuner.storage import CURVES, RESUMABLE, STATE, check_storage, disk_needed, share_images
 
 MODEL = "yolo11n-seg.yaml"
 
@@ -66,6 +68,8 @@ def found(**given: Any) -> list[str]:
         ({"train": {"val": False}}, "train: val"),
         ({"train": {"mosiac": 0}}, "train: mosiac"),
         ({"train": {"nbs": 0}}, "train: nbs"),
+        ({"train": {"cache": "dsik"}}, "train: cache"),
+        ({"space": {"cache": "choice([true, false])", "box": [5, 8]}}, "space: cache"),
         ({"space": {"mosaic": "grid_search([0, 1])"}}, "space: mosaic"),
         ({"space": {"mosaic": [0, 1]}, "search": "grid"}, "space: mosaic"),
         ({"space": {"seed": "randint(0, 9)", "box": [5, 8]}}, "space: seed"),
@@ -259,6 +263,54 @@ def test_auto_is_as_many_slots_as_cores_and_a_quarter_of_the_trials(cards: Any) 
     assert trainings.slots == 5, "trainings that learn nothing from each other"
     assert shares_of(NODES, data="d", num_samples=40).slots == 3, "a slot for each card of a cluster"
     assert not shares_of(NODES, data="d", num_samples=40).auto
+
+
+@pytest.fixture
+def free_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Says how much memory is free."""
+    return lambda size: monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
+
+
+def shared_images(data: Path, disk: int = 10**12, machines: int = 1, **given: Any) -> tuple[int, str]:
+    settings = resolve(make_settings(data=str(data), imgsz=64, **given))
+    return share_images(settings, load_dataset(data), disk, machines)
+
+
+SHARED = 9 * 64 * 64 * 3
+
+
+def test_images_are_shared_where_memory_and_disk_have_room(data: Path, free_memory: Any) -> None:
+    free_memory(2 * SHARED)
+    assert shared_images(data, SHARED) == (SHARED, "")
+    assert shared_images(data, 2 * SHARED, machines=2)[0] == 2 * SHARED, "each machine keeps its own"
+    for size, why in (shared_images(data, SHARED - 1), shared_images(data, SHARED, machines=2)):
+        assert size == 0 and "the disk has no room" in why
+    free_memory(2 * SHARED - 1)
+    size, why = shared_images(data)
+    assert size == 0 and "do not fit into 0 MB, half of the free memory" in why
+
+
+@pytest.mark.parametrize(
+    ("train", "size"),
+    [
+        ({}, SHARED),
+        ({"cache": True}, SHARED),
+        ({"cache": "disk"}, SHARED),
+        ({"cache": "ram"}, SHARED),
+        ({"cache": False}, 0),
+        ({"fraction": 0.5}, SHARED * 6 // 9),
+        ({"fraction": 1}, SHARED * 4 // 9),
+    ],
+    ids=str,
+)
+def test_the_cache_argument_means_shared_images(data: Path, train: dict[str, Any], size: int) -> None:
+    assert shared_images(data, train=train) == (size, "")
+
+
+def test_the_plan_says_so_and_counts_them(data: Path) -> None:
+    given: dict[str, Any] = {"data": str(data), "model": MODEL, "device": "cpu", "epochs": 20, "imgsz": 64}
+    plan, own = check(make_settings(**given)), check(make_settings(**given, train={"cache": False}))
+    assert (plan.images, own.images, plan.disk - own.disk) == (SHARED, 0, SHARED)
 
 
 NODES = [Node("10.0.0.1", 8, 1), Node("10.0.0.2", 16, 2)]
