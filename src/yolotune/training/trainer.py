@@ -24,7 +24,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from ultralytics.data import build_dataloader
 
 from yolotune import metrics
 from yolotune.config.space import Point
@@ -38,6 +37,10 @@ from yolotune.training.validator import RoundedWeights, TrialValidation
 #: Receives each epoch report and, with the last one, why the training ends by itself. When it returns, the report is in
 #: the record.
 OnEpoch = Callable[[dict[str, Any], Ending | None], Order]
+
+#: Images of one batch of an evaluation: the default of `yolo val`, whatever a training's batch is. Images are padded to
+#: the largest of their batch, so numbers depend on it; and each further shape costs a GPU seconds.
+EVALUATION_BATCH = 16
 
 #: Arguments that are the same for all trials, or a place: they say nothing about what a trial trains with.
 UNCOMPARED = frozenset({"task", "mode", "model", "data", "device", "save_dir", "workers"})
@@ -113,6 +116,9 @@ class TrialTraining(ExactResume):
         split = "train" if mode == "train" or img_path == str(self.job.train_subset) else "val"
         return indexed_dataset(self, self.job.indexes[split], img_path, mode, batch)
 
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        return super().get_dataloader(dataset_path, EVALUATION_BATCH if mode == "val" else batch_size, rank, mode)
+
     def get_validator(self) -> TrialValidation:
         return self.validator_class(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
 
@@ -154,11 +160,7 @@ class TrialTraining(ExactResume):
             return {}
         with preserved_random_state():
             if self._train_validator is None:
-                batch = self.batch_size * 2  # as for the val split
-                dataset = self.build_dataset(str(self.job.train_subset), mode="val", batch=batch)
-                loader = build_dataloader(
-                    dataset, batch=batch, workers=self.args.workers, shuffle=False, rank=-1, device=self.device
-                )
+                loader = self.get_dataloader(str(self.job.train_subset), rank=-1, mode="val")
                 args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
                 self._train_validator = self.validator_class(loader, save_dir=self.save_dir, args=args)
             self._train_validator(self)

@@ -149,6 +149,7 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_TRAINER}.__init__", "overrides"),
     Signature(f"{_TRAINER}.get_dataset"),
     Signature(f"{_TRAINER}.build_dataset", "img_path mode batch"),
+    Signature("ultralytics.models.yolo.detect:DetectionTrainer.get_dataloader", "dataset_path batch_size rank mode"),
     Signature(f"{_TRAINER}.get_validator"),
     Signature(f"{_TRAINER}.validate"),
     Signature(f"{_TRAINER}._handle_nan_recovery", "epoch"),
@@ -214,7 +215,6 @@ RELIED_ON: tuple[Relied, ...] = (
     Attributes("ultralytics.utils.metrics:SegmentMetrics", "box seg"),
     Attributes("ultralytics.utils.metrics:Metric", "f1 mp mr map map50"),
     # --- data
-    Signature("ultralytics.data.build:build_dataloader", "dataset batch workers shuffle rank device"),
     Signature(f"{_LOADER}.close"),
     Source(
         f"{_LOADER}.__iter__",
