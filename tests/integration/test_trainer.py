@@ -118,6 +118,45 @@ def best_pt(folder: Path) -> Any:
     return torch.load(folder / "weights" / "best.pt", weights_only=False)
 
 
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_a_checkpoint_is_the_one_that_ultralytics_would_write(job: Job, tmp_path: Path, optimizer: str) -> None:
+    from ultralytics.engine.trainer import BaseTrainer
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+
+    def save_as_ultralytics(trainer: Any) -> None:
+        counted = trainer.last, trainer.best
+        trainer.last, trainer.best = theirs / "last.pt", theirs / "best.pt"
+        BaseTrainer.save_model(trainer)
+        trainer.last, trainer.best = counted
+
+    job = changed(job, fixed={"optimizer": optimizer}, train_subset=None)
+    job = changed(job, epochs=2, callbacks={"on_model_save": [save_as_ultralytics]})
+    train(job, tmp_path / "ours", after=1, order=Order.LEAVE)
+    for name in ("last.pt", "best.pt"):
+        own, their = (torch.load(at / name, weights_only=False) for at in (tmp_path / "ours" / "weights", theirs))
+        assert own.keys() == their.keys()
+        models = own.pop("ema"), their.pop("ema")
+        states = [model.state_dict() for model in models]
+        assert same(*states) and {value.dtype for value in states[0].values()} == {torch.float16, torch.int64}
+        assert len({str(model) for model in models}) == 1
+        for attribute in ("yaml", "nc", "args", "names", "stride", "criterion"):
+            assert same(*(getattr(model, attribute, None) for model in models)), attribute
+        assert same(own | {"date": None}, their | {"date": None})
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a checkpoint are equal, tensors in them included."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if hasattr(one, "__dict__"):
+        return same(vars(one), vars(other))
+    return bool(one == other)
+
+
 def test_best_pt_follows_the_objective(job: Job, tmp_path: Path) -> None:
     _, rows = train(changed(job, metric="val/cls_loss", mode="min", train_subset=None), tmp_path)
     best = metrics.best_epoch(rows, "val/cls_loss", "min")

@@ -32,7 +32,8 @@ from yolotune.record.verdict import Ending, Verdict
 from yolotune.training.datasets import indexed_dataset, resolved_dataset
 from yolotune.training.job import Job, Order
 from yolotune.training.resume_state import ExactResume, preserved_random_state
-from yolotune.training.validator import RoundedWeights, TrialValidation
+from yolotune.training.saving import RoundedWeights, save_checkpoint
+from yolotune.training.validator import TrialValidation
 
 #: Receives each epoch report and, with the last one, why the training ends by itself. When it returns, the report is in
 #: the record.
@@ -180,16 +181,23 @@ class TrialTraining(ExactResume):
         """Saves last.pt and best.pt where they wait for the record, but not the weights of a diverged epoch."""
         if self._diverged:
             return False
-        counted = self.last, self.best
         waiting = checkpoint.pending(self.wdir)
         waiting.mkdir(exist_ok=True)
+        if self.args.quantize == 8 or self.save_period > 0:
+            self._save_more(waiting)
+        else:
+            save_checkpoint(self, waiting, best=self.best_fitness == self.fitness)
+        checkpoint.mark(self.wdir, self.epoch + 1)
+        return True
+
+    def _save_more(self, waiting: Path) -> None:
+        """Saves as Ultralytics does: with what quantizes the weights, and a file every `save_period` epochs."""
+        counted = self.last, self.best
         self.last, self.best = waiting / "last.pt", waiting / "best.pt"
         try:
-            saved = bool(super().save_model())
+            super().save_model()
         finally:
             self.last, self.best = counted
-        checkpoint.mark(self.wdir, self.epoch + 1)
-        return saved
 
     @property
     def _diverged(self) -> bool:

@@ -161,9 +161,10 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_TRAINER}._build_train_pipeline"),
     Signature(f"{_TRAINER}._setup_train"),
     Signature(f"{_TRAINER}.label_loss_items", "loss_items"),
+    Signature(f"{_TRAINER}.read_results_csv"),
     Attributes(_TRAINER, "args save_dir wdir last best csv device data model ema optimizer validator"),
     Attributes(_TRAINER, "train_loader test_loader batch_size epochs start_epoch epoch resume stop stopper"),
-    Attributes(_TRAINER, "best_fitness lr loss tloss metrics accumulate"),
+    Attributes(_TRAINER, "best_fitness fitness lr loss tloss metrics accumulate scaler save_period"),
     Attributes("ultralytics.utils.torch_utils:EarlyStopping", "best_epoch patience"),
     # --- the trainer: what its methods do, and when
     Source(
@@ -195,6 +196,25 @@ RELIED_ON: tuple[Relied, ...] = (
         f"{_TRAINER}.save_model",
         "both checkpoints go where `last` and `best` point to, best.pt where the fitness is the best one",
         ("self.last.write_bytes", "if self.best_fitness == self.fitness", "self.best.write_bytes"),
+    ),
+    Source(
+        f"{_TRAINER}.save_model",
+        "saving.py writes a checkpoint with the same contents",
+        (
+            ".half().to(memory_format=torch.contiguous_format)",
+            "ema.criterion = None",
+            "torch.nan_to_num_(v)",
+            '"epoch": self.epoch,\n                "best_fitness": self.best_fitness,\n                "stopper": {',
+            '"model": None',
+            '"ema": ema,\n                "updates": self.ema.updates,\n                "modelopt": modelopt',
+            '"optimizer": convert_optimizer_state_dict_to_fp16(deepcopy(self.optimizer.state_dict())),\n',
+            '"scaler": self.scaler.state_dict(),\n                "train_args": vars(self.args)',
+            '"train_metrics": {**self.metrics, "fitness": self.fitness},\n',
+            '"train_results": self.read_results_csv(),\n                "date"',
+            '"version": __version__,\n                "git": {',
+            '"license"',
+            '"docs": "https://docs.ultralytics.com",\n            },',
+        ),
     ),
     Source(
         f"{_TRAINER}.final_eval",
@@ -237,6 +257,8 @@ RELIED_ON: tuple[Relied, ...] = (
     # --- models, weights, arguments
     Signature("ultralytics.utils.torch_utils:unwrap_model", "m"),
     Signature("ultralytics.utils.torch_utils:copy_attr", "a b include"),
+    Signature("ultralytics.utils.torch_utils:convert_optimizer_state_dict_to_fp16", "state_dict"),
+    Attributes("ultralytics.utils.git:GitRepo", "root branch commit message origin"),
     Signature("ultralytics.nn.tasks:load_checkpoint", "weight"),
     Signature("ultralytics.nn.tasks:yaml_model_load", "path"),
     Signature("ultralytics.nn.tasks:guess_model_task", "model"),
