@@ -30,6 +30,11 @@ CURVES = {
     "results.csv",
     "labels.jpg",
 }
+#: What Ultralytics draws beside these, of three batches of 4 for training and two of 16 for validation.
+BATCHES = {
+    *(f"train_batch{number}.jpg" for number in range(3)),
+    *(f"val_batch{number}_{kind}.jpg" for number in range(2) for kind in ("labels", "pred")),
+}
 STOPPED = 7
 
 Learned = tuple[TrialTraining, list[dict[str, Any]], Path]
@@ -66,7 +71,7 @@ def test_every_epoch_is_reported_once_with_the_guides_names(learned: Learned) ->
 
 def test_a_stopped_training_ends_like_a_full_one(learned: Learned) -> None:
     trainer, rows, folder = learned
-    assert {path.name for path in (folder / "curves").iterdir()} >= CURVES
+    assert {path.name for path in (folder / "curves").iterdir()} == CURVES | BATCHES | {"args.yaml"}
     assert {path.name for path in (folder / "weights").iterdir() if path.is_file()} == {"best.pt"}
     best, _ = metrics.best_epoch(rows, "seg_metrics/F1", "max") or (0, 0.0)
     expected = {name: rows[best - 1][name] for name in metrics.SCORES if not name.startswith("train_")}
@@ -93,6 +98,37 @@ def test_reported_numbers_are_those_of_validating_best_pt(learned: Learned, spli
     expected = metrics.evaluation(found.seg, group) | metrics.evaluation(found.box, group.replace("seg", "box"))
     for name, number in expected.items():
         assert rows[best - 1][name] == pytest.approx(number, abs=1e-3), name
+
+
+def test_what_is_kept_of_the_best_epoch_is_what_validating_best_pt_finds(learned: Learned, tmp_path: Path) -> None:
+    from ultralytics import YOLO
+
+    from yolotune.training.figures import confusion_matrix
+
+    trainer, _, folder = learned
+    found = YOLO(folder / "weights" / "best.pt").val(
+        data=str(trainer.job.data), imgsz=64, device="cpu", plots=True, save_dir=str(tmp_path / "val")
+    )
+    kept = trainer.best_evaluation
+    assert kept is not None
+    for part in ("box", "seg"):
+        own, theirs = getattr(kept.metrics, part), getattr(found, part)
+        for curve in ("prec_values", "p_curve", "r_curve", "f1_curve", "all_ap"):
+            assert getattr(own, curve) == pytest.approx(getattr(theirs, curve), abs=1e-3), (part, curve)
+    detections = [(one.numpy(), labels.numpy()) for one, labels in kept.detections]
+    counted = confusion_matrix(detections, found.names, trainer.validator.args.conf).matrix
+    assert counted.sum() > 20 and counted == pytest.approx(found.confusion_matrix.matrix)
+
+
+def test_a_best_epoch_of_a_process_that_has_died_is_evaluated_once_more(job: Job, tmp_path: Path) -> None:
+    def falling(row: Any) -> float:
+        return 1.0 / row["epoch"]
+
+    job = changed(job, epochs=2, metric="objective/falling", objective=falling)
+    _, rows = train(job, tmp_path, after=1, order=Order.LEAVE)
+    trainer, _ = train(job, tmp_path, resume=tmp_path / "weights" / "last.pt")
+    assert trainer.best_evaluation is None
+    assert trainer.final == pytest.approx({name: rows[0][name] for name in trainer.final}, abs=1e-3)
 
 
 def test_measuring_the_train_subset_changes_nothing_in_the_training(

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import ultralytics
 from ultralytics.utils import GIT
-from ultralytics.utils.torch_utils import convert_optimizer_state_dict_to_fp16, copy_attr
+from ultralytics.utils.torch_utils import convert_optimizer_state_dict_to_fp16, copy_attr, strip_optimizer
 
 #: What `BaseTrainer` hands on from the model to its EMA after each epoch, beside weights.
 EMA_ATTRIBUTES = ("yaml", "nc", "args", "names", "stride", "class_weights")
@@ -105,3 +105,15 @@ def contents(trainer: Any) -> dict[str, Any]:
         "license": "AGPL-3.0 (https://ultralytics.com/license)",
         "docs": "https://docs.ultralytics.com",
     }
+
+
+def strip(path: Path, train_results: dict[str, Any]) -> None:
+    """Leaves out of a checkpoint what only a training needs, as `strip_optimizer` does, and never half a file.
+
+    Args:
+        path: The checkpoint.
+        train_results: The columns of results.csv to put in.
+    """
+    stripped = path.with_suffix(".tmp")
+    strip_optimizer(path, s=str(stripped), updates={"train_results": train_results})
+    os.replace(stripped, path)

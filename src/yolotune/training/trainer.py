@@ -18,22 +18,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from ultralytics.utils import LOGGER
 
 from yolotune import metrics
 from yolotune.config.space import Point
 from yolotune.record import checkpoint
 from yolotune.record.verdict import Ending, Verdict
+from yolotune.training.curves import DrawnCurves
 from yolotune.training.datasets import indexed_dataset, resolved_dataset
+from yolotune.training.drawing import Curves
 from yolotune.training.job import Job, Order
 from yolotune.training.resume_state import ExactResume, preserved_random_state
-from yolotune.training.saving import RoundedWeights, save_checkpoint
-from yolotune.training.validator import TrialValidation
+from yolotune.training.saving import RoundedWeights, save_checkpoint, strip
+from yolotune.training.validator import Evaluation, TrialValidation
 
 #: Receives each epoch report and, with the last one, why the training ends by itself. When it returns, the report is in
 #: the record.
@@ -47,7 +49,7 @@ EVALUATION_BATCH = 16
 UNCOMPARED = frozenset({"task", "mode", "model", "data", "device", "save_dir", "workers"})
 
 
-class TrialTraining(ExactResume):
+class TrialTraining(DrawnCurves, ExactResume):
     """Mixin of an Ultralytics trainer: trains one point of a study.
 
     Attributes:
@@ -55,7 +57,8 @@ class TrialTraining(ExactResume):
         metric_parts: Attributes of that validator's `metrics` with scores; `seg` is `seg_metrics` in the record. Set by
             each task.
         ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
-        final: The scores of `best.pt`, once it was evaluated.
+        final: The scores of `best.pt`, once the training has ended.
+        best_evaluation: The validation of the weights in `best.pt`; None where it was in another process.
     """
 
     validator_class: ClassVar[type[TrialValidation]]
@@ -69,7 +72,9 @@ class TrialTraining(ExactResume):
         self.job = job
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
+        self.curves = Curves()
         self.rounded_weights = RoundedWeights()
+        self.best_evaluation: Evaluation | None = None
         self._point = point
         self._on_epoch = on_epoch
         self._row: dict[str, Any] = {}
@@ -121,7 +126,10 @@ class TrialTraining(ExactResume):
         return super().get_dataloader(dataset_path, EVALUATION_BATCH if mode == "val" else batch_size, rank, mode)
 
     def get_validator(self) -> TrialValidation:
-        return self.validator_class(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
+        args = {**vars(self.args), "plots": False}
+        validator = self.validator_class(self.test_loader, save_dir=self.save_dir, args=args)
+        validator.keeps = bool(self.args.plots) and self.draws
+        return validator
 
     # --- one epoch -----------------------------------------------------------------------------------------------
 
@@ -162,7 +170,7 @@ class TrialTraining(ExactResume):
         with preserved_random_state():
             if self._train_validator is None:
                 loader = self.get_dataloader(str(self.job.train_subset), rank=-1, mode="val")
-                args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
+                args = {**vars(self.args), "plots": False, "save_json": False, "save_txt": False}
                 self._train_validator = self.validator_class(loader, save_dir=self.save_dir, args=args)
             self._train_validator(self)
         return self._scores(self._train_validator, "train_")
@@ -183,10 +191,13 @@ class TrialTraining(ExactResume):
             return False
         waiting = checkpoint.pending(self.wdir)
         waiting.mkdir(exist_ok=True)
+        best = self.best_fitness == self.fitness
         if self.args.quantize == 8 or self.save_period > 0:
             self._save_more(waiting)
         else:
-            save_checkpoint(self, waiting, best=self.best_fitness == self.fitness)
+            save_checkpoint(self, waiting, best=best)
+        if best and (self.validator.keeps or not self.args.plots):
+            self.best_evaluation = self.validator.release(self.metrics)
         checkpoint.mark(self.wdir, self.epoch + 1)
         return True
 
@@ -273,16 +284,35 @@ class TrialTraining(ExactResume):
             raise RuntimeError(f"Ultralytics trains with {changed} instead of the sampled values.")
 
     def final_eval(self) -> None:
-        """Evaluates best.pt and draws the curves; the extra `on_fit_epoch_end` in it is no epoch."""
+        """Ends with the numbers and curves of best.pt; the extra `on_fit_epoch_end` in it is no epoch."""
         if self._leaving:
             return
         self._in_final_eval = True
-        super().final_eval()
+        known = self.best_evaluation
+        for path in (self.best,) if known and not self.job.keep_last else (self.best, self.last):
+            if path.exists():
+                strip(path, self.read_results_csv())
+        if known is None:
+            super().final_eval()
+        else:
+            self._take_over(known)
         if self.best.exists():
             self.final = self._scores(self.validator)
         checkpoint.close(self.wdir, self.epoch + 1, keep_last=self.job.keep_last)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()
+
+    def _take_over(self, known: Evaluation) -> None:
+        """Does what `BaseTrainer.final_eval` does once best.pt is validated, with what is known of its epoch."""
+        self.validator.metrics, self.validator.training = known.metrics, False
+        LOGGER.info(f"\n{self.best}:\n{self.validator.get_desc()}")
+        self.validator.print_results()
+        if self.args.plots:
+            self.draw_evaluation(known)
+        self.metrics = known.found
+        self.epoch += 1
+        self.run_callbacks("on_fit_epoch_end")
+        self.epoch -= 1
 
     def plot_metrics(self) -> None:
         if self.csv.exists() and not self._leaving:
