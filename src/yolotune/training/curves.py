@@ -92,6 +92,8 @@ def _arrays(batch: dict[str, Any]) -> dict[str, np.ndarray]:
     images = batch["img"][:IMAGES_SHOWN]
     if images.is_floating_point():
         images = (images * 255).round().to(torch.uint8)
-    shown = {name: batch[name] for name in ("cls", "bboxes", "batch_idx", "masks") if name in batch}
+    shown: dict[str, torch.Tensor] = {
+        name: batch[name] for name in ("cls", "bboxes", "batch_idx", "masks") if name in batch
+    }
     shown["img"] = images
     return {name: values.cpu().numpy() for name, values in shown.items()}
