@@ -76,6 +76,7 @@ def train(
 
     trainer = make_trainer(job, point, folder, on_epoch, resume)
     trainer.train()
+    trainer.curves.wait()
     return trainer, rows
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from yolotune.config.space import Point
 from yolotune.record import checkpoint
 from yolotune.record.verdict import Ending, Verdict
+from yolotune.training.drawing import Curves
 from yolotune.training.job import Job, Order
 from yolotune.training.session import TrainingSession
 
@@ -31,6 +32,7 @@ class StandInTrainer:
 
     def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None) -> None:
         self.final: dict[str, float] = {}
+        self.curves = Curves()
         self._job = job
         self._point = point
         self._weights = folder / "weights"

@@ -25,12 +25,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.cost import overhead
 from benchmarks.jobs import make_job
 from yolotune.config.isolation import isolate
 from yolotune.config.layers import make_settings
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import TrackingContext, TrialResult, make_tracker
+from yolotune.training.drawing import drawing_process
 from yolotune.training.job import Order
 from yolotune.training.tasks import make_trainer
 
@@ -57,6 +60,11 @@ PARTS = (
 OURS = (
     ("epoch: train split", "yolotune.training.trainer", "TrialTraining", "_measure_train_subset"),
     ("epoch: report", "yolotune.training.trainer", "TrialTraining", "_report"),
+    ("begin: plots of labels", "yolotune.training.curves", "DrawnCurves", "plot_training_labels"),
+    ("epoch: plots of batches", "yolotune.training.curves", "DrawnCurves", "plot_training_samples"),
+    ("epoch: checkpoint", "yolotune.training.trainer", "TrialTraining", "save_model"),
+    ("end: final evaluation, curves", "yolotune.training.trainer", "TrialTraining", "final_eval"),
+    ("end: results.png", "yolotune.training.trainer", "TrialTraining", "plot_metrics"),
 )
 #: A part inside one of these belongs to it; validation must not share out its forward pass among the training's.
 WHOLE = ("epoch: validation", "epoch: train split", "end: final evaluation, curves")
@@ -138,8 +146,10 @@ def train_as_trial(task: dict[str, Any]) -> dict[str, float]:
         run.log_epoch(row)
         return Order.GO
 
-    make_trainer(job, point, folder / "trial", on_epoch).train()
+    trainer = make_trainer(job, point, folder / "trial", on_epoch)
+    trainer.train()
     clock.switch()
+    trainer.curves.wait()
     clock.begin()
     result = TrialResult(
         ending=Ending(Verdict.COMPLETED, ""),
@@ -151,6 +161,10 @@ def train_as_trial(task: dict[str, Any]) -> dict[str, float]:
     )
     run.finish(result)
     clock.seconds["end: W&B"] = clock.since_begin()
+    drawing = drawing_process().running
+    assert drawing is not None
+    spent = psutil.Process(drawing.pid).cpu_times()
+    clock.seconds["beside: the process that draws"] = spent.user + spent.system
     return clock.seconds
 
 

@@ -81,6 +81,7 @@ def test_a_training_that_is_not_continued_ends_as_one_that_is_stopped(job: Job, 
     trainer = make_trainer(job, POINT, tmp_path, lambda row, ending: Order.GO, last)
     assert trainer.effective() == {}
     trainer.finish(1)
+    trainer.curves.wait()
     assert trainer.final.keys() >= {"seg_metrics/F1", "box_metrics/F1"}
     assert weights_of(tmp_path) == {"best.pt"}
     assert (tmp_path / "curves" / "results.png").exists() is not stripped

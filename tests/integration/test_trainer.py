@@ -30,16 +30,30 @@ CURVES = {
     "results.csv",
     "labels.jpg",
 }
+#: What Ultralytics draws beside these, of three batches of 4 for training and two of 16 for validation.
+BATCHES = {
+    *(f"train_batch{number}.jpg" for number in range(3)),
+    *(f"val_batch{number}_{kind}.jpg" for number in range(2) for kind in ("labels", "pred")),
+}
 STOPPED = 7
 
 Learned = tuple[TrialTraining, list[dict[str, Any]], Path]
+
+
+def flatten_half(images: Path) -> None:
+    """Halves the height of every second image: images are padded to the largest of their batch, so its size tells."""
+    import cv2
+
+    for path in sorted(images.iterdir())[::2]:
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (64, 32)))
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """A training long enough for scores that differ from zero, stopped one epoch before its last."""
     folder = tmp_path_factory.mktemp("learned")
-    data = make_shapes(folder / "shapes", train=48, val=8, size=64, per_image=1)
+    data = make_shapes(folder / "shapes", train=48, val=20, size=64, per_image=1)
+    flatten_half(folder / "shapes" / "images" / "val")
     job = make_job(data, folder, epochs=STOPPED + 1)
     job = changed(job, fixed={"warmup_epochs": 0, "nbs": 4, "mosaic": 0.0, "plots": True})
     trainer, rows = train(job, folder, point={"lr0": 0.005, "batch": 4}, after=STOPPED)
@@ -57,7 +71,7 @@ def test_every_epoch_is_reported_once_with_the_guides_names(learned: Learned) ->
 
 def test_a_stopped_training_ends_like_a_full_one(learned: Learned) -> None:
     trainer, rows, folder = learned
-    assert {path.name for path in (folder / "curves").iterdir()} >= CURVES
+    assert {path.name for path in (folder / "curves").iterdir()} == CURVES | BATCHES | {"args.yaml"}
     assert {path.name for path in (folder / "weights").iterdir() if path.is_file()} == {"best.pt"}
     best, _ = metrics.best_epoch(rows, "seg_metrics/F1", "max") or (0, 0.0)
     expected = {name: rows[best - 1][name] for name in metrics.SCORES if not name.startswith("train_")}
@@ -78,12 +92,43 @@ def test_reported_numbers_are_those_of_validating_best_pt(learned: Learned, spli
     assert value > 0.02, "the training has learned too little for the comparison to mean anything"
 
     found = YOLO(folder / "weights" / "best.pt").val(
-        data=str(tmp_path / "data.yaml"), imgsz=64, batch=8, device="cpu", plots=False, save_dir=str(tmp_path / "val")
+        data=str(tmp_path / "data.yaml"), imgsz=64, device="cpu", plots=False, save_dir=str(tmp_path / "val")
     )
     group = "seg_metrics" if split == "val" else "train_seg_metrics"
     expected = metrics.evaluation(found.seg, group) | metrics.evaluation(found.box, group.replace("seg", "box"))
     for name, number in expected.items():
         assert rows[best - 1][name] == pytest.approx(number, abs=1e-3), name
+
+
+def test_what_is_kept_of_the_best_epoch_is_what_validating_best_pt_finds(learned: Learned, tmp_path: Path) -> None:
+    from ultralytics import YOLO
+
+    from yolotune.training.figures import confusion_matrix
+
+    trainer, _, folder = learned
+    found = YOLO(folder / "weights" / "best.pt").val(
+        data=str(trainer.job.data), imgsz=64, device="cpu", plots=True, save_dir=str(tmp_path / "val")
+    )
+    kept = trainer.best_evaluation
+    assert kept is not None
+    for part in ("box", "seg"):
+        own, theirs = getattr(kept.metrics, part), getattr(found, part)
+        for curve in ("prec_values", "p_curve", "r_curve", "f1_curve", "all_ap"):
+            assert getattr(own, curve) == pytest.approx(getattr(theirs, curve), abs=1e-3), (part, curve)
+    detections = [(one.numpy(), labels.numpy()) for one, labels in kept.detections]
+    counted = confusion_matrix(detections, found.names, trainer.validator.args.conf).matrix
+    assert counted.sum() > 20 and counted == pytest.approx(found.confusion_matrix.matrix)
+
+
+def test_a_best_epoch_of_a_process_that_has_died_is_evaluated_once_more(job: Job, tmp_path: Path) -> None:
+    def falling(row: Any) -> float:
+        return 1.0 / row["epoch"]
+
+    job = changed(job, epochs=2, metric="objective/falling", objective=falling)
+    _, rows = train(job, tmp_path, after=1, order=Order.LEAVE)
+    trainer, _ = train(job, tmp_path, resume=tmp_path / "weights" / "last.pt")
+    assert trainer.best_evaluation is None
+    assert trainer.final == pytest.approx({name: rows[0][name] for name in trainer.final}, abs=1e-3)
 
 
 def test_measuring_the_train_subset_changes_nothing_in_the_training(
@@ -107,6 +152,45 @@ def test_measuring_the_train_subset_changes_nothing_in_the_training(
 
 def best_pt(folder: Path) -> Any:
     return torch.load(folder / "weights" / "best.pt", weights_only=False)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_a_checkpoint_is_the_one_that_ultralytics_would_write(job: Job, tmp_path: Path, optimizer: str) -> None:
+    from ultralytics.engine.trainer import BaseTrainer
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+
+    def save_as_ultralytics(trainer: Any) -> None:
+        counted = trainer.last, trainer.best
+        trainer.last, trainer.best = theirs / "last.pt", theirs / "best.pt"
+        BaseTrainer.save_model(trainer)
+        trainer.last, trainer.best = counted
+
+    job = changed(job, fixed={"optimizer": optimizer}, train_subset=None)
+    job = changed(job, epochs=2, callbacks={"on_model_save": [save_as_ultralytics]})
+    train(job, tmp_path / "ours", after=1, order=Order.LEAVE)
+    for name in ("last.pt", "best.pt"):
+        own, their = (torch.load(at / name, weights_only=False) for at in (tmp_path / "ours" / "weights", theirs))
+        assert own.keys() == their.keys()
+        models = own.pop("ema"), their.pop("ema")
+        states = [model.state_dict() for model in models]
+        assert same(*states) and {value.dtype for value in states[0].values()} == {torch.float16, torch.int64}
+        assert len({str(model) for model in models}) == 1
+        for attribute in ("yaml", "nc", "args", "names", "stride", "criterion"):
+            assert same(*(getattr(model, attribute, None) for model in models)), attribute
+        assert same(own | {"date": None}, their | {"date": None})
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a checkpoint are equal, tensors in them included."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if hasattr(one, "__dict__"):
+        return same(vars(one), vars(other))
+    return bool(one == other)
 
 
 def test_best_pt_follows_the_objective(job: Job, tmp_path: Path) -> None:

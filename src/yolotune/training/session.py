@@ -29,6 +29,7 @@ from yolotune.record import checkpoint
 from yolotune.record.study import SCHEMA, read_rows, trial_folder
 from yolotune.record.verdict import PAUSED, Ending, Verdict
 from yolotune.tracking import NullTracker, Tracker, TrialResult
+from yolotune.training.drawing import Curves
 from yolotune.training.failures import ending_of, is_card_lost
 from yolotune.training.job import Job, Order
 from yolotune.training.tasks import make_trainer
@@ -42,6 +43,7 @@ class Trainer(Protocol):
     """What a trial trains with: `trainer.TrialTraining`, or a stand-in where the engine alone is tried out."""
 
     final: dict[str, float]
+    curves: Curves
 
     def train(self) -> Any: ...
     def finish(self, trained: int) -> None: ...
@@ -120,6 +122,7 @@ class TrainingSession:
         self._trainer: Trainer | None = None
         self._effective: dict[str, Any] | None = None
         self._final: dict[str, float] = {}
+        self._curves = Curves()
         self._said: queue.Queue[Said] = queue.Queue()
         self._orders: queue.Queue[Order | None] = queue.Queue()  # None: nobody has answered
         self._lock = threading.Lock()
@@ -213,6 +216,8 @@ class TrainingSession:
         """Waits to be told how the trial ends, and ends its run in good order."""
         self._decided.wait()
         with self._errors_kept():
+            self._curves.wait()
+        with self._errors_kept():
             self._finish_run()
         self._write_ended()
         self._ended.set()
@@ -229,6 +234,7 @@ class TrainingSession:
             self._only_end(ending, recorded, resume)
             return
         self._trainer = self.make_trainer(self._report, resume)
+        self._curves = self._trainer.curves
         self._meter = Meter()
         try:
             self._trainer.train()
@@ -268,6 +274,7 @@ class TrainingSession:
         with self._errors_kept():
             if resume is not None:
                 self._trainer = self.make_trainer(self._report, resume)
+                self._curves = self._trainer.curves
                 self._effective = self._trainer.effective()
         self._said.put(Said(None, ending, self._effective))
         with self._errors_kept():  # the verdict stands; what could not be evaluated or drawn is not there

@@ -18,22 +18,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from ultralytics.data import build_dataloader
+from ultralytics.utils import LOGGER
 
 from yolotune import metrics
 from yolotune.config.space import Point
 from yolotune.record import checkpoint
 from yolotune.record.verdict import Ending, Verdict
+from yolotune.training.curves import DrawnCurves
 from yolotune.training.datasets import indexed_dataset, resolved_dataset
+from yolotune.training.drawing import Curves
 from yolotune.training.job import Job, Order
 from yolotune.training.resume_state import ExactResume, preserved_random_state
-from yolotune.training.validator import RoundedWeights, TrialValidation
+from yolotune.training.saving import RoundedWeights, save_checkpoint, strip
+from yolotune.training.validator import Evaluation, TrialValidation
 
 #: Receives each epoch report and, with the last one, why the training ends by itself. When it returns, the report is in
 #: the record.
@@ -41,11 +43,15 @@ OnEpoch = Callable[[dict[str, Any], Ending | None], Order]
 
 #: How often Ultralytics halves a batch before it gives up (`BaseTrainer._do_train`).
 OOM_RETRIES = 3
+#: Images of one batch of an evaluation: the default of `yolo val`, whatever a training's batch is. Images are padded to
+#: the largest of their batch, so numbers depend on it; and each further shape costs a GPU seconds.
+EVALUATION_BATCH = 16
+
 #: Arguments that are the same for all trials, or a place: they say nothing about what a trial trains with.
 UNCOMPARED = frozenset({"task", "mode", "model", "data", "device", "save_dir", "workers"})
 
 
-class TrialTraining(ExactResume):
+class TrialTraining(DrawnCurves, ExactResume):
     """Mixin of an Ultralytics trainer: trains one point of a study.
 
     Attributes:
@@ -54,7 +60,8 @@ class TrialTraining(ExactResume):
             each task.
         halves_batch: Whether a batch that does not fit in the first epoch is halved, as Ultralytics does.
         ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
-        final: The scores of `best.pt`, once it was evaluated.
+        final: The scores of `best.pt`, once the training has ended.
+        best_evaluation: The validation of the weights in `best.pt`; None where it was in another process.
     """
 
     validator_class: ClassVar[type[TrialValidation]]
@@ -69,7 +76,9 @@ class TrialTraining(ExactResume):
         self.halves_batch = True
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
+        self.curves = Curves()
         self.rounded_weights = RoundedWeights()
+        self.best_evaluation: Evaluation | None = None
         self._point = point
         self._on_epoch = on_epoch
         self._row: dict[str, Any] = {}
@@ -116,8 +125,14 @@ class TrialTraining(ExactResume):
         split = "train" if mode == "train" or img_path == str(self.job.train_subset) else "val"
         return indexed_dataset(self, self.job.indexes[split], img_path, mode, batch)
 
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        return super().get_dataloader(dataset_path, EVALUATION_BATCH if mode == "val" else batch_size, rank, mode)
+
     def get_validator(self) -> TrialValidation:
-        return self.validator_class(self.test_loader, save_dir=self.save_dir, args=copy(self.args))
+        args = {**vars(self.args), "plots": False}
+        validator = self.validator_class(self.test_loader, save_dir=self.save_dir, args=args)
+        validator.keeps = bool(self.args.plots) and self.draws
+        return validator
 
     # --- one epoch -----------------------------------------------------------------------------------------------
 
@@ -157,12 +172,8 @@ class TrialTraining(ExactResume):
             return {}
         with preserved_random_state():
             if self._train_validator is None:
-                batch = self.batch_size * 2  # as for the val split
-                dataset = self.build_dataset(str(self.job.train_subset), mode="val", batch=batch)
-                loader = build_dataloader(
-                    dataset, batch=batch, workers=self.args.workers, shuffle=False, rank=-1, device=self.device
-                )
-                args = {**vars(copy(self.args)), "plots": False, "save_json": False, "save_txt": False}
+                loader = self.get_dataloader(str(self.job.train_subset), rank=-1, mode="val")
+                args = {**vars(self.args), "plots": False, "save_json": False, "save_txt": False}
                 self._train_validator = self.validator_class(loader, save_dir=self.save_dir, args=args)
             self._train_validator(self)
         return self._scores(self._train_validator, "train_")
@@ -181,16 +192,26 @@ class TrialTraining(ExactResume):
         """Saves last.pt and best.pt where they wait for the record, but not the weights of a diverged epoch."""
         if self._diverged:
             return False
-        counted = self.last, self.best
         waiting = checkpoint.pending(self.wdir)
         waiting.mkdir(exist_ok=True)
+        best = self.best_fitness == self.fitness
+        if self.args.quantize == 8 or self.save_period > 0:
+            self._save_more(waiting)
+        else:
+            save_checkpoint(self, waiting, best=best)
+        if best and (self.validator.keeps or not self.args.plots):
+            self.best_evaluation = self.validator.release(self.metrics)
+        checkpoint.mark(self.wdir, self.epoch + 1)
+        return True
+
+    def _save_more(self, waiting: Path) -> None:
+        """Saves as Ultralytics does: with what quantizes the weights, and a file every `save_period` epochs."""
+        counted = self.last, self.best
         self.last, self.best = waiting / "last.pt", waiting / "best.pt"
         try:
-            saved = bool(super().save_model())
+            super().save_model()
         finally:
             self.last, self.best = counted
-        checkpoint.mark(self.wdir, self.epoch + 1)
-        return saved
 
     @property
     def _diverged(self) -> bool:
@@ -269,16 +290,35 @@ class TrialTraining(ExactResume):
             raise RuntimeError(f"Ultralytics trains with {changed} instead of the sampled values.")
 
     def final_eval(self) -> None:
-        """Evaluates best.pt and draws the curves; the extra `on_fit_epoch_end` in it is no epoch."""
+        """Ends with the numbers and curves of best.pt; the extra `on_fit_epoch_end` in it is no epoch."""
         if self._leaving:
             return
         self._in_final_eval = True
-        super().final_eval()
+        known = self.best_evaluation
+        for path in (self.best,) if known and not self.job.keep_last else (self.best, self.last):
+            if path.exists():
+                strip(path, self.read_results_csv())
+        if known is None:
+            super().final_eval()
+        else:
+            self._take_over(known)
         if self.best.exists():
             self.final = self._scores(self.validator)
         checkpoint.close(self.wdir, self.epoch + 1, keep_last=self.job.keep_last)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()
+
+    def _take_over(self, known: Evaluation) -> None:
+        """Does what `BaseTrainer.final_eval` does once best.pt is validated, with what is known of its epoch."""
+        self.validator.metrics, self.validator.training = known.metrics, False
+        LOGGER.info(f"\n{self.best}:\n{self.validator.get_desc()}")
+        self.validator.print_results()
+        if self.args.plots:
+            self.draw_evaluation(known)
+        self.metrics = known.found
+        self.epoch += 1
+        self.run_callbacks("on_fit_epoch_end")
+        self.epoch -= 1
 
     def plot_metrics(self) -> None:
         if self.csv.exists() and not self._leaving:

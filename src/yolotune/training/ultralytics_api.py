@@ -141,6 +141,7 @@ Relied = Signature | Source | Attributes
 
 _TRAINER = "ultralytics.engine.trainer:BaseTrainer"
 _VALIDATOR = "ultralytics.engine.validator:BaseValidator"
+_DETECTION = "ultralytics.models.yolo.detect:Detection"
 _DATASET = "ultralytics.data.dataset:YOLODataset"
 _LOADER = "ultralytics.data.build:InfiniteDataLoader"
 
@@ -149,6 +150,7 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_TRAINER}.__init__", "overrides"),
     Signature(f"{_TRAINER}.get_dataset"),
     Signature(f"{_TRAINER}.build_dataset", "img_path mode batch"),
+    Signature(f"{_DETECTION}Trainer.get_dataloader", "dataset_path batch_size rank mode"),
     Signature(f"{_TRAINER}.get_validator"),
     Signature(f"{_TRAINER}.validate"),
     Signature(f"{_TRAINER}._handle_nan_recovery", "epoch"),
@@ -160,9 +162,10 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_TRAINER}._build_train_pipeline"),
     Signature(f"{_TRAINER}._setup_train"),
     Signature(f"{_TRAINER}.label_loss_items", "loss_items"),
+    Signature(f"{_TRAINER}.read_results_csv"),
     Attributes(_TRAINER, "args save_dir wdir last best csv device data model ema optimizer validator"),
     Attributes(_TRAINER, "train_loader test_loader batch_size epochs start_epoch epoch resume stop stopper"),
-    Attributes(_TRAINER, "best_fitness lr loss tloss metrics accumulate"),
+    Attributes(_TRAINER, "best_fitness fitness lr loss tloss metrics accumulate scaler save_period"),
     Attributes("ultralytics.utils.torch_utils:EarlyStopping", "best_epoch patience"),
     # --- the trainer: what its methods do, and when
     Source(
@@ -198,9 +201,35 @@ RELIED_ON: tuple[Relied, ...] = (
         ("self.last.write_bytes", "if self.best_fitness == self.fitness", "self.best.write_bytes"),
     ),
     Source(
+        f"{_TRAINER}.save_model",
+        "saving.py writes a checkpoint with the same contents",
+        (
+            ".half().to(memory_format=torch.contiguous_format)",
+            "ema.criterion = None",
+            "torch.nan_to_num_(v)",
+            '"epoch": self.epoch,\n                "best_fitness": self.best_fitness,\n                "stopper": {',
+            '"model": None',
+            '"ema": ema,\n                "updates": self.ema.updates,\n                "modelopt": modelopt',
+            '"optimizer": convert_optimizer_state_dict_to_fp16(deepcopy(self.optimizer.state_dict())),\n',
+            '"scaler": self.scaler.state_dict(),\n                "train_args": vars(self.args)',
+            '"train_metrics": {**self.metrics, "fitness": self.fitness},\n',
+            '"train_results": self.read_results_csv(),\n                "date"',
+            '"version": __version__,\n                "git": {',
+            '"license"',
+            '"docs": "https://docs.ultralytics.com",\n            },',
+        ),
+    ),
+    Source(
         f"{_TRAINER}.final_eval",
         "the checkpoints are stripped, then best.pt is validated",
-        ("strip_optimizer(self.last)", "strip_optimizer(self.best", "self.validator(model=model)"),
+        (
+            "strip_optimizer(self.last)",
+            "strip_optimizer(self.best",
+            "self.validator(model=model)",
+            "self.epoch += 1",
+            'run_callbacks("on_fit_epoch_end")',
+            "self.epoch -= 1",
+        ),
     ),
     Source(
         f"{_TRAINER}.check_resume",
@@ -213,10 +242,57 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_VALIDATOR}.__call__", "trainer model"),
     Signature(f"{_VALIDATOR}.get_model", "model trainer"),
     Signature(f"{_VALIDATOR}.run_callbacks", "event"),
+    Signature(f"{_DETECTION}Validator.init_metrics", "model"),
+    Signature(f"{_DETECTION}Validator.update_metrics", "preds batch"),
+    Signature(f"{_DETECTION}Validator._process_batch", "preds batch"),
+    Signature(f"{_DETECTION}Validator.print_results"),
+    Signature(f"{_DETECTION}Validator.get_desc"),
     Attributes("ultralytics.utils.metrics:SegmentMetrics", "box seg"),
     Attributes("ultralytics.utils.metrics:Metric", "f1 mp mr map map50"),
+    # --- pictures (curves.py, figures.py)
+    Signature("ultralytics.utils.metrics:ConfusionMatrix.process_batch", "detections batch conf"),
+    Signature(f"{_DETECTION}Trainer.plot_training_labels"),
+    Signature(f"{_DETECTION}Trainer.plot_training_samples", "batch ni"),
+    Source(
+        f"{_DETECTION}Validator",
+        "pictures are drawn from these",
+        (
+            "for si, pred in enumerate(preds):",
+            "self._process_batch(predn, pbatch)",
+            "self.confusion_matrix.process_batch(predn, pbatch, conf=self.args.conf)",
+            'fname=self.save_dir / f"val_batch{ni}_labels.jpg"',
+            "ops.xyxy2xywh(batched_preds",
+            'fname=self.save_dir / f"val_batch{ni}_pred.jpg"',
+        ),
+    ),
+    Source(f"{_VALIDATOR}.__call__", "so many batches are drawn", ("self.args.plots and batch_i < 3",)),
+    Source(
+        "ultralytics.utils.metrics:ap_per_class",
+        "curves are drawn from these, by these names",
+        (
+            "names = {i: names[k] for i, k in enumerate(unique_classes) if k in names}",
+            'plot_pr_curve(x, prec_values, ap, save_dir / f"{prefix}PR_curve.png", names',
+            'plot_mc_curve(x, f1_curve, save_dir / f"{prefix}F1_curve.png", names, ylabel="F1"',
+            'plot_mc_curve(x, p_curve, save_dir / f"{prefix}P_curve.png", names, ylabel="Precision"',
+            'plot_mc_curve(x, r_curve, save_dir / f"{prefix}R_curve.png", names, ylabel="Recall"',
+        ),
+    ),
+    Source(
+        "ultralytics.utils.metrics:Metric.update",
+        "curves are kept as attributes",
+        ("self.all_ap", "self.ap_class_index", "self.p_curve", "self.r_curve", "self.f1_curve", "self.px", "self.prec"),
+    ),
+    Source(
+        "ultralytics.utils.plotting",
+        "so much of a batch is drawn, in this thread if it is told so",
+        (
+            "def plot_labels(boxes, cls, names",
+            "@threaded\ndef plot_images(",
+            "max_subplots: int = 16",
+            "conf_thres: float = 0.25",
+        ),
+    ),
     # --- data
-    Signature("ultralytics.data.build:build_dataloader", "dataset batch workers shuffle rank device"),
     Signature(f"{_LOADER}.close"),
     Source(
         f"{_LOADER}.__iter__",
@@ -266,6 +342,9 @@ RELIED_ON: tuple[Relied, ...] = (
     # --- models, weights, arguments
     Signature("ultralytics.utils.torch_utils:unwrap_model", "m"),
     Signature("ultralytics.utils.torch_utils:copy_attr", "a b include"),
+    Signature("ultralytics.utils.torch_utils:convert_optimizer_state_dict_to_fp16", "state_dict"),
+    Signature("ultralytics.utils.torch_utils:strip_optimizer", "f s updates"),
+    Attributes("ultralytics.utils.git:GitRepo", "root branch commit message origin"),
     Signature("ultralytics.nn.tasks:load_checkpoint", "weight"),
     Signature("ultralytics.nn.tasks:yaml_model_load", "path"),
     Signature("ultralytics.nn.tasks:guess_model_task", "model"),

@@ -2,43 +2,89 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from ultralytics.engine.validator import BaseValidator
-from ultralytics.utils.torch_utils import copy_attr
+from ultralytics.utils.ops import xyxy2xywh
 
-#: What `BaseTrainer` hands on from the model to its EMA after each epoch, beside weights.
-EMA_ATTRIBUTES = ("yaml", "nc", "args", "names", "stride", "class_weights")
+#: Ultralytics draws the predictions for so many batches, and of these the ones with more confidence than that.
+PICTURES, SHOWN_FROM = 3, 0.25
 
 
-class RoundedWeights:
-    """The EMA weights rounded to half precision, as `BaseTrainer.save_model` writes them to `best.pt`.
+@dataclass(frozen=True)
+class Evaluation:
+    """What is kept of the validation of one epoch, so that its curves can be drawn later.
 
-    What is validated must be what is saved. The model is made once and takes over the weights of each epoch.
+    Attributes:
+        found: What the validator returned: scores and losses by Ultralytics' names.
+        metrics: The validator's `metrics`, with the curves of every class.
+        detections: Predictions `(n, 6)` (box, confidence, class) and labels `(m, 5)` (box, class) of each image, boxes
+            as two corners in pixels; empty where no curves are drawn.
+        pictures: Predictions for the first batches, as `plot_images` takes them, eight pixels of a mask in a byte.
     """
 
-    def __init__(self) -> None:
-        self._model: Any = None
-
-    def of(self, ema: Any) -> Any:
-        """Returns a model in single precision on the device of the EMA; the same object each time."""
-        with torch.inference_mode(False), torch.no_grad():  # tensors made in inference mode could not be written again
-            if self._model is None or self._model.state_dict().keys() != ema.state_dict().keys():
-                self._model = deepcopy(ema)
-            for own, theirs in zip(self._model.state_dict().values(), ema.state_dict().values(), strict=True):
-                own.copy_(theirs.half() if theirs.is_floating_point() else theirs)
-        copy_attr(self._model, ema, include=EMA_ATTRIBUTES)
-        self._model.criterion = None  # a fresh copy would have none, and would make one for the attributes of now
-        return self._model
+    found: dict[str, float]
+    metrics: Any
+    detections: list[tuple[torch.Tensor, torch.Tensor]]
+    pictures: list[dict[str, np.ndarray]]
 
 
 class TrialValidation(BaseValidator):
-    """Mixin of an Ultralytics validator: validates the weights that are saved, and runs no callback."""
+    """Mixin of an Ultralytics validator: validates the weights that are saved, and runs no callback.
+
+    Attributes:
+        keeps: Whether it keeps what the confusion matrix and the pictures are drawn from.
+    """
+
+    keeps = False
+    metrics: Any
+    _detections: list[tuple[torch.Tensor, torch.Tensor]]
+    _pictures: list[dict[str, np.ndarray]]
 
     def run_callbacks(self, event: str) -> None:
         """No integration acts inside a trial."""
 
     def get_model(self, model: Any, trainer: Any = None) -> Any:
         return super().get_model(model) if trainer is None else trainer.rounded_weights.of(trainer.ema.ema)
+
+    def init_metrics(self, model: Any) -> None:
+        super().init_metrics(model)
+        self._detections, self._pictures = [], []
+
+    def _process_batch(self, preds: dict[str, torch.Tensor], batch: dict[str, Any]) -> Any:
+        """Matches the predictions for one image with its labels."""
+        if self.keeps:
+            found = torch.cat([preds["bboxes"], preds["conf"][:, None], preds["cls"][:, None]], 1)
+            self._detections.append((found, torch.cat([batch["bboxes"], batch["cls"][:, None]], 1)))
+        return super()._process_batch(preds, batch)
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        super().update_metrics(preds, batch)
+        if self.keeps and self.batch_i < PICTURES:
+            self._pictures.append(_shown(preds))
+
+    def release(self, found: dict[str, float]) -> Evaluation:
+        """Returns what was kept of the last validation; the next one keeps its own.
+
+        Args:
+            found: What that validation returned.
+        """
+        kept = Evaluation(found, self.metrics, self._detections, self._pictures)
+        self.metrics = type(self.metrics)()
+        return kept
+
+
+def _shown(preds: list[dict[str, torch.Tensor]]) -> dict[str, np.ndarray]:
+    """Returns the predictions of a batch that Ultralytics would draw, on the CPU."""
+    sure = [pred["conf"] > SHOWN_FROM for pred in preds]
+    names = ("bboxes", "conf", "cls", *(name for name in ("masks",) if name in preds[0]))
+    shown = {name: torch.cat([pred[name][one] for pred, one in zip(preds, sure, strict=True)]) for name in names}
+    shown["bboxes"] = xyxy2xywh(shown["bboxes"])
+    found = {name: values.cpu().numpy() for name, values in shown.items()}
+    if "masks" in found:
+        found["masks"] = np.packbits(found["masks"].astype(bool), axis=-1)
+    found["batch_idx"] = np.repeat(np.arange(len(preds)), [int(one.sum()) for one in sure])
+    return found
