@@ -21,6 +21,7 @@ from yolotune.tracking import StudyRun, Tracker, TrackingContext, TrialSummary, 
 from yolotune.training.job import Job
 from yolotune.tuner.conductor import Conductor, Parts
 from yolotune.tuner.events import Listener
+from yolotune.tuner.local_ray import LocalRay
 from yolotune.tuner.plan import Plan
 from yolotune.tuner.ray_run import run_trials
 from yolotune.tuner.stop import StudyStop
@@ -67,6 +68,7 @@ def run(
     listener: Listener,
     before: StudyRecord | None = None,
     *,
+    ahead: LocalRay | None = None,
     trainable: type[Trainable] | None = None,
 ) -> RunResult:
     """Runs the trials of a checked study that are left.
@@ -76,6 +78,7 @@ def run(
         folder: Of the study, owned by this process (`record.lock`).
         listener: Who is told what happens.
         before: The record of a study that is resumed; None starts a new one.
+        ahead: A local Ray that was started while the study was checked.
         trainable: A stand-in for `trainable.Trainable`, to try a study out without training.
     """
     recorded = before.trials if before else []
@@ -103,7 +106,7 @@ def run(
         conductor = Conductor(parts, recorded)
         try:
             if not conductor.over:
-                run_trials(conductor, parts, job, tracker, trainable=trainable)
+                run_trials(conductor, parts, job, tracker, ahead=ahead, trainable=trainable)
         finally:
             conductor.close()
     _close_weights(read_study(folder).trials, keep_last=plan.keep_last)

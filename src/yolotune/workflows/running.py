@@ -14,16 +14,20 @@ from yolotune.report.page import write_report
 from yolotune.tracking import redact
 from yolotune.tuner import runner
 from yolotune.tuner.events import Listener
+from yolotune.tuner.local_ray import LocalRay
 from yolotune.tuner.plan import Objects, Plan
 
 
-def run_plan(plan: Plan, listener: Listener, before: StudyRecord | None = None) -> StudyRecord:
+def run_plan(
+    plan: Plan, listener: Listener, before: StudyRecord | None = None, *, ahead: LocalRay | None = None
+) -> StudyRecord:
     """Runs a checked study to its end and returns its record.
 
     Args:
         plan: What to run.
         listener: Who is told what happens.
         before: The record of a study that is resumed; None starts a new one.
+        ahead: A local Ray that was started while the study was checked.
 
     Raises:
         UserError: Another process works on this study.
@@ -32,7 +36,7 @@ def run_plan(plan: Plan, listener: Listener, before: StudyRecord | None = None) 
     """
     folder = before.folder if before else plan.folder or new_folder(plan.settings)
     with owned(folder):
-        result = runner.run(plan, folder, listener, before)
+        result = runner.run(plan, folder, listener, before, ahead=ahead)
         _write_report(folder, listener, photos=not result.interrupted)  # who stops a study does not wait for them
     return result.checked()
 
