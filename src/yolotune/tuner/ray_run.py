@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from yolotune.tuner.stop import StudyStop
 if TYPE_CHECKING:
     from yolotune.tuner.trainable import Trainable
 
+
 def run_trials(
     conductor: Conductor,
     parts: Parts,
@@ -26,6 +27,7 @@ def run_trials(
     tracker: Tracker,
     *,
     ahead: LocalRay | None = None,
+    on_last_verdict: Callable[[], None] | None = None,
     trainable: type[Trainable] | None = None,
 ) -> None:
     """Runs trials until the conductor has no more, or something broke, which `parts.stop` then says.
@@ -36,6 +38,7 @@ def run_trials(
         job: What all trainings are told.
         tracker: What all trainings are logged with.
         ahead: A local Ray that was started while the study was checked.
+        on_last_verdict: Called when every trial has its verdict, while the last ones still end in good order.
         trainable: A stand-in for `trainable.Trainable`.
     """
     set_environment()
@@ -44,11 +47,15 @@ def run_trials(
     from ray.tune.error import TuneError
 
     from yolotune.schedulers.base import PausingScheduler
+    from yolotune.tuner.last_verdict import LastVerdict
     from yolotune.tuner.ray_hooks import Hooks
     from yolotune.tuner.trainable import Trainable
 
     plan, folder = parts.plan, parts.record.folder
     hooks = Hooks(conductor)
+    callbacks: list[tune.Callback] = [hooks.callback]
+    if on_last_verdict is not None:  # before the other, which waits for the last trials
+        callbacks.insert(0, LastVerdict(conductor, on_last_verdict))
     trained = tune.with_parameters(trainable or Trainable, job=job, tracker=tracker, study_folder=folder)
     address = address_of(plan.settings.address)
     share = {"cpu": plan.resources.cpu_share, "gpu": plan.resources.gpu_share}
@@ -75,7 +82,7 @@ def run_trials(
                     name="ray",
                     storage_path=str(folder),
                     stop=hooks.stopper,
-                    callbacks=[hooks.callback],
+                    callbacks=callbacks,
                     # a trial continues from its own folder: Ray's checkpoints are empty
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=0),  # see `Conductor.died`

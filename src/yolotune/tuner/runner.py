@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,6 +69,7 @@ def run(
     before: StudyRecord | None = None,
     *,
     ahead: LocalRay | None = None,
+    on_last_verdict: Callable[[], None] | None = None,
     trainable: type[Trainable] | None = None,
 ) -> RunResult:
     """Runs the trials of a checked study that are left.
@@ -79,6 +80,7 @@ def run(
         listener: Who is told what happens.
         before: The record of a study that is resumed; None starts a new one.
         ahead: A local Ray that was started while the study was checked.
+        on_last_verdict: Called when every trial has its verdict, while the last ones still end in good order.
         trainable: A stand-in for `trainable.Trainable`, to try a study out without training.
     """
     recorded = before.trials if before else []
@@ -106,7 +108,9 @@ def run(
         conductor = Conductor(parts, recorded)
         try:
             if not conductor.over:
-                run_trials(conductor, parts, job, tracker, ahead=ahead, trainable=trainable)
+                run_trials(
+                    conductor, parts, job, tracker, ahead=ahead, on_last_verdict=on_last_verdict, trainable=trainable
+                )
         finally:
             conductor.close()
     _close_weights(read_study(folder).trials, keep_last=plan.keep_last)
