@@ -53,6 +53,8 @@ class LocalRay:
     def __init__(self, cpus: int, gpus: int | None) -> None:
         isolate()  # Ray's processes inherit the environment
         set_environment()
+        import ray  # noqa: F401  # here: the thread's imports would meet those of the checks half-way
+
         self._cpus = cpus
         self._gpus = gpus
         self._up = threading.Event()
@@ -87,7 +89,7 @@ class LocalRay:
     def _hold(self) -> None:
         with _turn:
             try:
-                started = self._start()
+                started = not self._unneeded.is_set() and self._start()
             except Exception as error:  # raised where Ray is needed
                 self._error = error
                 return
