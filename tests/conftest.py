@@ -40,7 +40,7 @@ def shared_ray() -> Iterator[None]:
     """A local Ray that studies of many tests use, each after the other: to start one takes seconds."""
     import ray
 
-    from yolotune.tuner.ray_run import RAY_ENVIRONMENT
+    from yolotune.tuner.local_ray import RAY_ENVIRONMENT
 
     os.environ.update(RAY_ENVIRONMENT)
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)

@@ -17,7 +17,7 @@ from yolotune.record.study import StudyRecord, read_study
 from yolotune.report import sentences, tables
 from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
 from yolotune.report.next_steps import next_steps
-from yolotune.report.photos import Photos, photographs
+from yolotune.report.photos import Painter, Photos, photographs
 from yolotune.report.results import Results, results_of
 from yolotune.report.style import DARK, GLYPHS, INK, MARKS
 
@@ -25,13 +25,16 @@ FILE = "report.html"
 LEFT_OUT = "They were left out of this report; `yolotune report FOLDER` draws them."
 
 
-def write_report(folder: str | Path, *, photos: bool = True, redact: Callable[[str], str] = str) -> Path:
+def write_report(
+    folder: str | Path, *, photos: bool = True, redact: Callable[[str], str] = str, painter: Painter | None = None
+) -> Path:
     """Writes `report.html` into a study's folder, running or ended, and returns its path.
 
     Args:
         folder: The study's folder.
-        photos: Draw validation photographs with the best weights, about ten seconds on a CPU.
+        photos: Draw validation photographs with the best weights, a few seconds on a CPU.
         redact: Takes secrets out of the text of the page.
+        painter: The process that draws them, where it was started before.
 
     Raises:
         UserError: The folder holds no study, or a file of it is damaged.
@@ -42,7 +45,7 @@ def write_report(folder: str | Path, *, photos: bool = True, redact: Callable[[s
     """
     folder = Path(folder).resolve()  # the page may be read elsewhere
     results = results_of(read_study(folder), _environment(folder))
-    drawn = photographs(results) if photos else Photos([], [], LEFT_OUT)
+    drawn = photographs(results, painter) if photos else Photos([], [], LEFT_OUT)
     path = folder / FILE
     write_atomic(path, render(results, drawn, redact).encode())
     return path

@@ -39,28 +39,54 @@ class Photos:
     missing: str = ""
 
 
-def photographs(results: Results) -> Photos:
+class Painter:
+    """The process that draws photographs. It loads torch and Ultralytics at once, and then waits for a request.
+
+    It ends with this process, whatever becomes of that: what it waits for is the end of its standard input.
+    """
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "yolotune.report.predict"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    def draw(self, request: Path) -> str:
+        """Has a request (`predict.py`) drawn, and returns why it was not; nothing where it was."""
+        try:
+            _, said = self._process.communicate(str(request), timeout=SECONDS)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.close()
+            return str(error)
+        if not self._process.returncode:
+            return ""
+        return (said.strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
+
+    def close(self) -> None:
+        """Ends the process if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def photographs(results: Results, painter: Painter | None = None) -> Photos:
     """Returns photographs with predictions, drawn in a process of its own; never fails.
 
     Args:
         results: Of the study; its weights and validation images are looked for where the record says.
+        painter: The process, where it was started before; it draws once.
     """
     trials, missing = _models(results)
     if missing:
         return Photos([], [], missing)
     with tempfile.TemporaryDirectory(prefix="yolotune-report-") as folder:
-        request = _request(results, trials, folder)
-        file = Path(folder) / "request.json"
-        file.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-m", "yolotune.report.predict", str(file)]
+        request = Path(folder) / "request.json"
+        request.write_text(json.dumps(_request(results, trials, folder)), encoding="utf-8")
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return Photos([], [], f"They could not be drawn: {error}.")
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            return Photos([], [], f"They could not be drawn: {said[-1]}")
-        return _read(Path(folder), trials)
+            failed = (painter or Painter()).draw(request)
+        except OSError as error:  # the process cannot be started
+            failed = str(error)
+        return Photos([], [], f"They could not be drawn: {failed}.") if failed else _read(Path(folder), trials)
 
 
 def _models(results: Results) -> tuple[list[TrialRecord], str]:

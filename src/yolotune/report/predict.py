@@ -1,12 +1,14 @@
 """Predictions on a few validation photographs, drawn beside their labels; run as a process of its own.
 
-    python -m yolotune.report.predict REQUEST.json
+    echo REQUEST.json | python -m yolotune.report.predict
 
-The process imports Ultralytics and torch, which the driver of a study should not do; if it dies, the study continues.
+The process loads Ultralytics and torch, which takes seconds, before it reads the request, so that it can be started
+before there is one. It is no part of a study's driver: if it dies, the study continues.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections import Counter
@@ -30,7 +32,21 @@ SAME = 0.5
 COLORS = ((0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204))
 
 
-def main(request: Path) -> None:
+def main() -> None:
+    """Loads what predictions need, and draws the request that is named on standard input, if there is one."""
+    isolate()
+    import torch
+    import torchvision  # noqa: F401  # loaded by the first prediction otherwise
+    import ultralytics.models  # noqa: F401
+
+    torch.set_num_threads(2)
+    request = sys.stdin.read().strip()
+    if request:
+        draw_request(Path(request))
+    gc.freeze()  # a last collection of all that is loaded takes most of a second
+
+
+def draw_request(request: Path) -> None:
     """Draws what a request asks for into its folder, and writes `answer.json` beside it.
 
     Args:
@@ -86,11 +102,8 @@ def labelled_objects(label: dict[str, Any]) -> list[Object]:
 
 def predict(weights: str, images: list[str], imgsz: int) -> dict[str, Any]:
     """Returns Ultralytics' result for each image, with everything above `LEAST_CONFIDENCE`."""
-    isolate()
-    import torch
     from ultralytics import YOLO
 
-    torch.set_num_threads(2)
     model = YOLO(weights, task="segment")
     options = {"imgsz": imgsz, "conf": LEAST_CONFIDENCE, "device": "cpu", "retina_masks": True, "verbose": False}
     return {image: model.predict(image, **options)[0] for image in images}
@@ -184,4 +197,4 @@ def counted(shown: list[Object], names: dict[int, str]) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

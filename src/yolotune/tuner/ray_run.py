@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +13,22 @@ from yolotune.training.job import Job
 from yolotune.tuner.cluster import address_of, joined
 from yolotune.tuner.conductor import Conductor, Parts
 from yolotune.tuner.events import Listener
-from yolotune.tuner.plan import Resources
+from yolotune.tuner.local_ray import LocalRay, ray_started, set_environment
 from yolotune.tuner.stop import StudyStop
 
 if TYPE_CHECKING:
     from yolotune.tuner.trainable import Trainable
 
-#: Read by Ray when it is imported or started, so set before that. Each says why.
-RAY_ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the only way to silence Ray's tables
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",  # no phoning home
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keep CUDA_VISIBLE_DEVICES for trials without a GPU; quiets a warning
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the record replaces Ray's CSV, JSON and TensorBoard files
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # reports are read by the conductor, not by Ray
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: Ray's handler gives running trials ten seconds
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots are of no use here
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
 
 def run_trials(
-    conductor: Conductor, parts: Parts, job: Job, tracker: Tracker, *, trainable: type[Trainable] | None = None
+    conductor: Conductor,
+    parts: Parts,
+    job: Job,
+    tracker: Tracker,
+    *,
+    ahead: LocalRay | None = None,
+    on_last_verdict: Callable[[], None] | None = None,
+    trainable: type[Trainable] | None = None,
 ) -> None:
     """Runs trials until the conductor has no more, or something broke, which `parts.stop` then says.
 
@@ -46,26 +37,33 @@ def run_trials(
         parts: What it works with.
         job: What all trainings are told.
         tracker: What all trainings are logged with.
+        ahead: A local Ray that was started while the study was checked.
+        on_last_verdict: Called when every trial has its verdict, while the last ones still end in good order.
         trainable: A stand-in for `trainable.Trainable`.
     """
-    os.environ.update({**RAY_ENVIRONMENT, **{k: os.environ[k] for k in RAY_ENVIRONMENT if k in os.environ}})
+    set_environment()
     import ray
     from ray import tune
     from ray.tune.error import TuneError
 
+    from yolotune.tuner.last_verdict import LastVerdict
     from yolotune.tuner.ray_hooks import Hooks
     from yolotune.tuner.trainable import Trainable
 
     plan, folder = parts.plan, parts.record.folder
     hooks = Hooks(conductor)
+    callbacks: list[tune.Callback] = [hooks.callback]
+    if on_last_verdict is not None:  # before the other, which waits for the last trials
+        callbacks.insert(0, LastVerdict(conductor, on_last_verdict))
     trained = tune.with_parameters(trainable or Trainable, job=job, tracker=tracker, study_folder=folder)
+    address = address_of(plan.settings.address)
     # Ray puts parts of cards on the first one until it is full; on this machine the conductor spreads them
     gpu_share = 0.0 if plan.resources.cards else plan.resources.gpu_share
     share = {"cpu": plan.resources.cpu_share, "gpu": gpu_share}
     with (
-        ray_started(plan.resources, address_of(plan.settings.address)),
+        joined(address) if address else ray_started(plan.resources, ahead),
         _signals(parts.stop, parts.listener),
-    ):  # in this order: Ray sets a handler of its own for SIGTERM
+    ):  # in this order: Ray, where it joins a cluster, sets a handler of its own for SIGTERM
         try:
             tune.Tuner(
                 tune.with_resources(trained, share),
@@ -81,7 +79,7 @@ def run_trials(
                     name="ray",
                     storage_path=str(folder),
                     stop=hooks.stopper,
-                    callbacks=[hooks.callback],
+                    callbacks=callbacks,
                     # a trial continues from its own folder: Ray's checkpoints are empty
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=0),  # see `Conductor.died`
@@ -91,39 +89,6 @@ def run_trials(
         except (ray.exceptions.RayError, TuneError, OSError) as error:
             # where the record could not be written, the conductor has said so
             parts.stop.fail(f"Ray broke: {str(error).strip().splitlines()[-1]}")
-
-
-@contextmanager
-def ray_started(resources: Resources, address: str | None) -> Iterator[None]:
-    """Joins a cluster, or starts a local Ray with the study's cores and GPUs, quietly, and stops it.
-
-    A local Ray that this process has started already is used as it is, and left running.
-    """
-    import ray
-
-    if address:
-        with joined(address):
-            yield
-        return
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what goes wrong with a trial is in its verdict
-    if ray.is_initialized():
-        yield
-        return
-    if resources.visible is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = resources.visible
-    ray.init(
-        address="local",
-        num_cpus=resources.cpus,
-        num_gpus=math.ceil(resources.gpus),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        object_store_memory=256 * 2**20,  # trials exchange numbers, not tensors
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

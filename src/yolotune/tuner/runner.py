@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from yolotune.tracking import StudyRun, Tracker, TrackingContext, TrialSummary, 
 from yolotune.training.job import Job
 from yolotune.tuner.conductor import Conductor, Parts
 from yolotune.tuner.events import Listener
+from yolotune.tuner.local_ray import LocalRay
 from yolotune.tuner.plan import Plan
 from yolotune.tuner.ray_run import run_trials
 from yolotune.tuner.slots import Slots
@@ -69,6 +70,8 @@ def run(
     listener: Listener,
     before: StudyRecord | None = None,
     *,
+    ahead: LocalRay | None = None,
+    on_last_verdict: Callable[[], None] | None = None,
     trainable: type[Trainable] | None = None,
 ) -> RunResult:
     """Runs the trials of a checked study that are left.
@@ -78,6 +81,8 @@ def run(
         folder: Of the study, owned by this process (`record.lock`).
         listener: Who is told what happens.
         before: The record of a study that is resumed; None starts a new one.
+        ahead: A local Ray that was started while the study was checked.
+        on_last_verdict: Called when every trial has its verdict, while the last ones still end in good order.
         trainable: A stand-in for `trainable.Trainable`, to try a study out without training.
     """
     recorded = before.trials if before else []
@@ -107,7 +112,9 @@ def run(
         record.slots(parts.slots.open, "the study begins" if plan.resources.auto else "as it was told")
         try:
             if not conductor.over:
-                run_trials(conductor, parts, job, tracker, trainable=trainable)
+                run_trials(
+                    conductor, parts, job, tracker, ahead=ahead, on_last_verdict=on_last_verdict, trainable=trainable
+                )
         finally:
             conductor.close()
             _drop_images(folder)

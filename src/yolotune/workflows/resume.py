@@ -12,6 +12,7 @@ from yolotune.record.environment import began_with, digest
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener
+from yolotune.tuner.local_ray import ray_ahead
 from yolotune.tuner.plan import Objects, Plan
 from yolotune.workflows.running import require_objects, run_plan
 
@@ -44,11 +45,12 @@ def resume(
     before = read_search(folder)
     settings = settings or load_settings(before.folder, {})
     require_objects(settings, objects or Objects())
-    plan = check(settings, before.folder, objects=objects)
-    changed = changes(before, plan)
-    if changed and not allow_changes:
-        raise UserError(changed)
-    return run_plan(plan, listener or Listener(), before)
+    with ray_ahead(settings) as ahead:
+        plan = check(settings, before.folder, objects=objects)
+        changed = changes(before, plan)
+        if changed and not allow_changes:
+            raise UserError(changed)
+        return run_plan(plan, listener or Listener(), before, ahead=ahead)
 
 
 def read_search(folder: str | Path) -> StudyRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,24 @@ from yolotune.metrics import COMPUTED
 from yolotune.record.folder import new_folder, owned
 from yolotune.record.study import StudyRecord
 from yolotune.report.page import write_report
+from yolotune.report.photos import Painter
 from yolotune.tracking import redact
 from yolotune.tuner import runner
 from yolotune.tuner.events import Listener
+from yolotune.tuner.local_ray import LocalRay
 from yolotune.tuner.plan import Objects, Plan
 
 
-def run_plan(plan: Plan, listener: Listener, before: StudyRecord | None = None) -> StudyRecord:
+def run_plan(
+    plan: Plan, listener: Listener, before: StudyRecord | None = None, *, ahead: LocalRay | None = None
+) -> StudyRecord:
     """Runs a checked study to its end and returns its record.
 
     Args:
         plan: What to run.
         listener: Who is told what happens.
         before: The record of a study that is resumed; None starts a new one.
+        ahead: A local Ray that was started while the study was checked.
 
     Raises:
         UserError: Another process works on this study.
@@ -31,18 +37,48 @@ def run_plan(plan: Plan, listener: Listener, before: StudyRecord | None = None) 
         KeyboardInterrupt: Ctrl-C or SIGTERM; running trials left after their epoch, and the study can be resumed.
     """
     folder = before.folder if before else plan.folder or new_folder(plan.settings)
+    page = _Page(folder, listener)
     with owned(folder):
-        result = runner.run(plan, folder, listener, before)
-        _write_report(folder, listener, photos=not result.interrupted)  # who stops a study does not wait for them
+        try:
+            result = runner.run(plan, folder, listener, before, ahead=ahead, on_last_verdict=page.prepare)
+            page.write(photos=not result.interrupted)  # who stops a study does not wait for them
+        finally:
+            page.close()
     return result.checked()
 
 
-def _write_report(folder: Path, listener: Listener, *, photos: bool) -> None:
-    """Writes the study's page; whatever is wrong with that, the study is complete without it."""
-    try:
-        listener.report_written(write_report(folder, photos=photos, redact=redact))
-    except Exception as error:  # it draws with many libraries, and none of them may cost a result
-        listener.note(f"Report:  not written ({type(error).__name__}: {error}). Again: yolotune report {folder}")
+class _Page:
+    """A study's page; whatever is wrong with it, the study is complete without it.
+
+    Args:
+        folder: Of the study.
+        listener: Who is told.
+    """
+
+    def __init__(self, folder: Path, listener: Listener) -> None:
+        self._folder = folder
+        self._listener = listener
+        self._painter: Painter | None = None
+
+    def prepare(self) -> None:
+        """Starts the process that draws photographs, so that it is ready when the last trial has ended."""
+        with suppress(OSError):  # then there are none, and the page says why
+            self._painter = Painter()
+
+    def write(self, *, photos: bool) -> None:
+        """Writes the page, or tells why it could not."""
+        folder = self._folder
+        try:
+            path = write_report(folder, photos=photos, redact=redact, painter=self._painter)
+            self._listener.report_written(path)
+        except Exception as error:  # it draws with many libraries, and none of them may cost a result
+            what = f"not written ({type(error).__name__}: {error}). Again: yolotune report {folder}"
+            self._listener.note(f"Report:  {what}")
+
+    def close(self) -> None:
+        """Ends the process that draws, if it waits for nothing any more."""
+        if self._painter is not None:
+            self._painter.close()
 
 
 #: In front of the name of an object, where a setting holds the name of what was given as one.

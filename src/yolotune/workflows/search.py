@@ -7,6 +7,7 @@ from yolotune.record.folder import wanted_folder
 from yolotune.record.study import StudyRecord
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener
+from yolotune.tuner.local_ray import ray_ahead
 from yolotune.tuner.plan import Objects
 from yolotune.workflows.resume import resume
 from yolotune.workflows.running import run_plan
@@ -35,4 +36,5 @@ def search(
     folder = wanted_folder(settings)
     if resume_existing and (folder / "study.yaml").exists():
         return resume(folder, settings, listener, objects=objects)
-    return run_plan(check(settings, objects=objects), listener or Listener())
+    with ray_ahead(settings) as ahead:
+        return run_plan(check(settings, objects=objects), listener or Listener(), ahead=ahead)

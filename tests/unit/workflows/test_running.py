@@ -24,6 +24,6 @@ def test_a_report_that_cannot_be_drawn_costs_no_study(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(running, "write_report", broken)
     listener = Notes()
-    running._write_report(tmp_path, listener, photos=True)
+    running._Page(tmp_path, listener).write(photos=True)
     (note,) = listener.notes
     assert "ValueError: no such colour" in note and f"yolotune report {tmp_path}" in note
