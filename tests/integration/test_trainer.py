@@ -18,7 +18,7 @@ from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import NullTracker
 from yolotune.training.job import Job, Order
 from yolotune.training.segment import SegmentTrialTrainer
-from yolotune.training.session import Said, TrainingSession, TrainingTask
+from yolotune.training.session import Said, TrainingSession, TrainingTask, TrainingThread
 from yolotune.training.trainer import TrialTraining
 
 #: What the guide says is uploaded for every trial.
@@ -293,7 +293,7 @@ def test_a_session_keeps_what_the_training_prints_and_why_it_failed(job: Job, tm
     job = changed(job, train_subset=None, callbacks={"on_train_epoch_start": [failing]})
     folder = tmp_path / "trials" / "0000"
     folder.mkdir(parents=True)  # by the driver, which records the point there
-    session = TrainingSession(TrainingTask(0, POINT, None, job, NullTracker(), tmp_path))
+    session = TrainingSession(TrainingTask(0, POINT, None, job, NullTracker(), tmp_path), TrainingThread())
     said = session.next()
     assert said.row is not None and said.row["epoch"] == 1 and said.ending is None
     session.go_on()

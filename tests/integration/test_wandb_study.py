@@ -22,7 +22,7 @@ from yolotune.record.study import StudyRecord, TrialRecord, read_study, trial_fo
 from yolotune.record.verdict import Verdict
 from yolotune.tracking.wandb_runs import CURVES
 from yolotune.training.job import Job
-from yolotune.training.session import TrainingSession, TrainingTask
+from yolotune.training.session import TrainingSession, TrainingTask, TrainingThread
 from yolotune.workflows.search import search
 
 SETTINGS: dict[str, Any] = {
@@ -98,7 +98,7 @@ def test_the_key_is_written_nowhere(study: StudyRecord) -> None:
 def test_a_diverged_training_is_a_finished_run_without_a_model(job: Job, tmp_path: Path) -> None:
     trial_folder(tmp_path, 0).mkdir(parents=True)
     tracker = tracker_of(tmp_path)
-    training = TrainingSession(TrainingTask(0, {"box": 1e38}, None, job, tracker, tmp_path))
+    training = TrainingSession(TrainingTask(0, {"box": 1e38}, None, job, tracker, tmp_path), TrainingThread())
     said = training.next()
     assert said.row is not None and said.ending is not None and said.ending.verdict is Verdict.DIVERGED
     (trial_folder(tmp_path, 0) / "epochs.jsonl").write_text(json.dumps(said.row) + "\n")
