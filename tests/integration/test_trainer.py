@@ -17,8 +17,9 @@ from yolotune.data.shapes import make_shapes
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import NullTracker
 from yolotune.training.job import Job, Order
+from yolotune.training.messages import Said, TrainingTask
 from yolotune.training.segment import SegmentTrialTrainer
-from yolotune.training.session import Said, TrainingSession, TrainingTask, TrainingThread
+from yolotune.training.session import TrainingSession, TrainingThread
 from yolotune.training.trainer import TrialTraining
 
 #: What the guide says is uploaded for every trial.

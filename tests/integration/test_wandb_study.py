@@ -22,7 +22,8 @@ from yolotune.record.study import StudyRecord, TrialRecord, read_study, trial_fo
 from yolotune.record.verdict import Verdict
 from yolotune.tracking.wandb_runs import CURVES
 from yolotune.training.job import Job
-from yolotune.training.session import TrainingSession, TrainingTask, TrainingThread
+from yolotune.training.messages import TrainingTask
+from yolotune.training.session import TrainingSession, TrainingThread
 from yolotune.workflows.search import search
 
 SETTINGS: dict[str, Any] = {

@@ -17,23 +17,22 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from yolotune._yaml import write_yaml
 from yolotune.config.isolation import isolate
-from yolotune.config.space import Point
 from yolotune.metrics import best_epoch, is_finite
 from yolotune.record import checkpoint
 from yolotune.record.study import SCHEMA, read_rows, trial_folder
 from yolotune.record.verdict import PAUSED, Ending, Verdict
-from yolotune.tracking import NullTracker, Tracker, TrialResult
+from yolotune.tracking import NullTracker, TrialResult
 from yolotune.training.drawing import Curves
 from yolotune.training.failures import ending_of, is_card_lost
-from yolotune.training.job import Job, Order
+from yolotune.training.job import Order
+from yolotune.training.messages import Said, TrainingTask
 from yolotune.training.tasks import make_trainer
-from yolotune.training.usage import Meter, Usage
+from yolotune.training.usage import Meter
 
 if TYPE_CHECKING:
     from yolotune.training.trainer import OnEpoch
@@ -48,48 +47,6 @@ class Trainer(Protocol):
     def train(self) -> Any: ...
     def finish(self, trained: int) -> None: ...
     def effective(self) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class TrainingTask:
-    """What a training of a trial is told.
-
-    Attributes:
-        number: The trial.
-        point: Its hyperparameters.
-        ending: Its verdict, if it was ended while it was paused. It then trains nothing and only ends in good order.
-        job: What all trainings of the study are told.
-        tracker: Opens the trial's run.
-        folder: Of the study.
-        alone: Whether no other trial trains beside it, so that a lack of memory is its own.
-    """
-
-    number: int
-    point: Point
-    ending: Ending | None
-    job: Job
-    tracker: Tracker
-    folder: Path
-    alone: bool = True
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a training says.
-
-    Attributes:
-        row: An epoch report; None where it ends without one.
-        ending: Why it ends by itself; None where it could train on.
-        effective: Arguments that became something else than was asked; None where it never got so far.
-        usage: What the epoch took of the machine; None without an epoch.
-        card_lost: Whether an error has left the process without its card.
-    """
-
-    row: dict[str, Any] | None
-    ending: Ending | None
-    effective: dict[str, Any] | None
-    usage: Usage | None = None
-    card_lost: bool = False
 
 
 class TrainingThread:

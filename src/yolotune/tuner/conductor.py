@@ -15,10 +15,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
-from yolotune.config.space import Point
 from yolotune.errors import StudyFailed
 from yolotune.record.checkpoint import drop_weights
 from yolotune.record.study import TrialRecord, trial_folder
@@ -28,10 +26,11 @@ from yolotune.schedulers.base import CONTINUE, Action, Decision, PausingSchedule
 from yolotune.schedulers.plateau import PlateauRule
 from yolotune.search.optimizer import Optimizer
 from yolotune.tracking import StudyRun, TrialSummary
-from yolotune.training.session import Said
+from yolotune.training.messages import Said
+from yolotune.tuner.assignment import Assignment, Cause, Death
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
-from yolotune.tuner.slots import Change, Slots
+from yolotune.tuner.slots import Change, Place, Slots
 from yolotune.tuner.stop import StudyStop
 
 #: The study ends when its first trials, this many, fail with the same words.
@@ -63,41 +62,6 @@ class Parts:
     listener: Listener
     slots: Slots
     stop: StudyStop
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial for a free slot.
-
-    Attributes:
-        number: The trial.
-        point: Its hyperparameters.
-        ending: It was cut while it was paused, and only ends in good order; None: it trains.
-        card: Of this machine; None without cards, or where Ray chooses it.
-        alone: Whether no other trial may begin beside it.
-    """
-
-    number: int
-    point: Point
-    ending: Ending | None = None
-    card: int | None = None
-    alone: bool = True
-
-
-class Cause(Enum):
-    """Why a trial has lost its process."""
-
-    DIED = "died"
-    SPENT = "spent"  # it had trained others and takes on no more: no fault of the trial
-    OUT_OF_MEMORY = "out of memory"  # Ray ended it, for the machine's memory was nearly full
-
-
-@dataclass(frozen=True)
-class Death:
-    """The loss of a process, and what Ray says about it."""
-
-    cause: Cause
-    why: str
 
 
 class Conductor:
@@ -168,11 +132,11 @@ class Conductor:
             parts.scheduler.begin(suggestion.number)
         if ending is None:
             parts.stop.epoch_begins(suggestion.number)
-        return Assignment(suggestion.number, suggestion.point, ending, *self.place(suggestion.number))
+        return Assignment(suggestion.number, suggestion.point, ending, parts.slots.take(suggestion.number))
 
-    def place(self, number: int) -> tuple[int | None, bool]:
-        """Gives a trial a slot, and returns its card and whether no other trial may begin beside it."""
-        return self._parts.slots.take(number), self._parts.slots.open == 1
+    def place(self, number: int) -> Place:
+        """Gives a paused trial a slot again."""
+        return self._parts.slots.take(number)
 
     def next_paused(self, busy: Collection[int]) -> Turn | None:
         """Returns the paused trial that should train on, or end in good order; None for none."""

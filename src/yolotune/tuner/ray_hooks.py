@@ -26,8 +26,9 @@ from ray.tune.search import Searcher
 
 from yolotune.record.verdict import Ending
 from yolotune.schedulers.base import CONTINUE, Action, Decision
-from yolotune.training.session import Said
-from yolotune.tuner.conductor import Assignment, Cause, Conductor, Death
+from yolotune.training.messages import Said
+from yolotune.tuner.assignment import Assignment, Cause, Death
+from yolotune.tuner.conductor import Conductor
 from yolotune.tuner.trainable import ProcessSpent
 
 #: Seconds given to trials that end together with the study, for their final evaluation and uploads.
@@ -37,16 +38,13 @@ LAST_TRIALS_S = 900.0
 def config_of(assignment: Assignment) -> dict[str, Any]:
     """Returns the config of a Ray trial."""
     ending = {} if assignment.ending is None else {"ending": assignment.ending}
-    place = {"card": assignment.card, "alone": assignment.alone}
-    return {"number": assignment.number, "point": dict(assignment.point), **place, **ending}
+    return {"number": assignment.number, "point": dict(assignment.point), "place": assignment.place, **ending}
 
 
 def assignment_of(trial: Trial) -> Assignment:
     """Returns what a Ray trial is to train, from its config."""
     config = trial.config
-    return Assignment(
-        int(config["number"]), config["point"], config.get("ending"), card=config["card"], alone=config["alone"]
-    )
+    return Assignment(int(config["number"]), config["point"], config.get("ending"), config["place"])
 
 
 class Workers:
@@ -138,9 +136,8 @@ class DecisionHook(TrialScheduler):
         turn = conductor.next_paused(hooks.busy)
         trial = paused.get(turn.number) if turn else None
         if trial is not None and turn is not None:
-            card, alone = conductor.place(turn.number)
             ending = {} if turn.ending is None else {"ending": turn.ending}
-            trial.set_config({**trial.config, "card": card, "alone": alone, **ending})
+            trial.set_config({**trial.config, "place": conductor.place(turn.number), **ending})
         return trial
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:

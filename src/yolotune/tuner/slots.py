@@ -31,6 +31,19 @@ FULL = 0.95
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a trial trains.
+
+    Attributes:
+        card: Of this machine; None without cards, or where Ray chooses it.
+        alone: Whether no other trial may begin beside it.
+    """
+
+    card: int | None = None
+    alone: bool = True
+
+
+@dataclass(frozen=True)
 class Change:
     """How many slots are open from now on.
 
@@ -56,6 +69,7 @@ class Slots:
         self._lonely: int | None = None  # has run out of memory twice; nothing trains beside it
         self._out_of_memory: Counter[int] = Counter()
         self._cards: dict[int, int] = {}
+        self._began_alone: dict[int, bool] = {}
         self._single: float | None = None  # seconds of an epoch of trial 0 alone
         self._epochs: dict[int, float] = {}  # seconds of a steady epoch, by trial, since slots were opened
 
@@ -68,13 +82,14 @@ class Slots:
         """Whether a further trial may begin beside those that have a slot."""
         return len(busy) < self.open
 
-    def take(self, number: int) -> int | None:
-        """Gives a trial the card with the fewest trials; None where there is none, or Ray chooses it."""
-        if not self._resources.cards:
-            return None
-        used = Counter(self._cards.values())
-        self._cards[number] = min(range(self._resources.cards), key=lambda card: used[card])
-        return self._cards[number]
+    def take(self, number: int) -> Place:
+        """Gives a trial a slot, on the card with the fewest trials."""
+        card = None
+        if self._resources.cards:
+            used = Counter(self._cards.values())
+            card = self._cards[number] = min(range(self._resources.cards), key=lambda card: used[card])
+        self._began_alone[number] = self.open == 1
+        return Place(card, self.open == 1)
 
     def release(self, number: int, *, again: bool = False) -> None:
         """A trial has left its slot, to be tried again or not."""
@@ -150,12 +165,12 @@ class Slots:
             busy: Trials that have a slot, with or without this one.
         """
         beside = len(set(busy) - {number})
-        if not beside or self._lonely == number:
+        if not beside and self._began_alone.get(number, True):
             return None
         self._out_of_memory[number] += 1
         if self._out_of_memory[number] == 1:
             self._most = min(self._most, max(1, beside))
-            return self._set(min(self._open, self._most), f"trial {number} ran out of memory beside {beside} others")
+            return self._set(min(self._open, self._most), f"trial {number} ran out of memory beside others")
         self._lonely = number
         return Change(1, f"trial {number} ran out of memory again, and is tried alone")
 

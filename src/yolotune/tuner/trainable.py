@@ -30,7 +30,8 @@ from ray import tune
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import Tracker
 from yolotune.training.job import Job
-from yolotune.training.session import TrainingSession, TrainingTask, TrainingThread
+from yolotune.training.messages import TrainingTask
+from yolotune.training.session import TrainingSession, TrainingThread
 
 #: A process is renewed when it holds so many times what it held after its second training.
 GROWTH = 1.1
@@ -43,10 +44,9 @@ class ProcessSpent(Exception):
 class Trainable(tune.Trainable):
     """Trains `config["point"]` as trial `config["number"]`.
 
-    A result carries what the training said (`training.session.Said`) under `said`. `config["ending"]`, if there, is the
-    verdict on a trial that was cut while it was paused: it trains nothing and ends in good order. `config["card"]` is
-    the card of the machine it trains on, where the driver and not Ray has chosen it; `config["alone"]` says whether no
-    other trial trains beside it.
+    A result carries what the training said (`training.messages.Said`) under `said`. `config["ending"]`, if there, is the
+    verdict on a trial that was cut while it was paused: it trains nothing and ends in good order. `config["place"]` is
+    where it trains (`slots.Place`).
     """
 
     session_class = TrainingSession
@@ -59,7 +59,7 @@ class Trainable(tune.Trainable):
         self._shared = (job, tracker, study_folder)
         self._thread = TrainingThread()
         self._memory = _MemoryWatch()
-        self._card = config.get("card")
+        self._card = config["place"].card
         if self._card is not None:
             seen = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
             os.environ["CUDA_VISIBLE_DEVICES"] = seen[self._card] if seen else str(self._card)
@@ -78,7 +78,7 @@ class Trainable(tune.Trainable):
         if self._previous is not None:
             self._previous.join()
         self._previous = self._session
-        self._require_fit(new_config.get("card"))
+        self._require_fit(new_config["place"].card)
         self._take_on(new_config)
         return True
 
@@ -102,7 +102,7 @@ class Trainable(tune.Trainable):
             job=job,
             tracker=tracker,
             folder=folder,
-            alone=config.get("alone", True),
+            alone=config["place"].alone,
         )
 
     def step(self) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter
 from yolotune.tracking import NullTracker, TrialResult
 from yolotune.training.job import Job
-from yolotune.training.session import Said, TrainingSession, TrainingTask, TrainingThread
+from yolotune.training.messages import Said, TrainingTask
+from yolotune.training.session import TrainingSession, TrainingThread
 
 EPOCHS = 3
 PRUNED = Ending(Verdict.PRUNED, "worse than others")

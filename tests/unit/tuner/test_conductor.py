@@ -20,9 +20,10 @@ from yolotune.schedulers import PlateauRule, make_scheduler, resolve
 from yolotune.schedulers.base import Action, Decision
 from yolotune.search import Optimizer
 from yolotune.tracking import NullTracker, TrackingContext
-from yolotune.training.session import Said
+from yolotune.training.messages import Said
 from yolotune.training.usage import Usage
-from yolotune.tuner.conductor import Assignment, Cause, Conductor, Death, Parts
+from yolotune.tuner.assignment import Assignment, Cause, Death
+from yolotune.tuner.conductor import Conductor, Parts
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan, Resources
 from yolotune.tuner.slots import Slots
@@ -360,10 +361,10 @@ def test_a_study_opens_its_slots_once_it_knows_what_a_trial_takes(tmp_path: Path
     driver = Driver(tmp_path / "s", concurrent="auto", scheduler="none", num_samples=6)
     driver.usage = USAGE
     driver.fill_slots()
-    assert list(driver.running) == [0] and driver.running[0].alone
+    assert list(driver.running) == [0] and driver.running[0].place.alone
     driver.train(0, rising)
     driver.fill_slots()
-    assert list(driver.running) == [0, 1, 2, 3] and not driver.running[1].alone
+    assert list(driver.running) == [0, 1, 2, 3] and not driver.running[1].place.alone
     driver.run(rising)
     opened = [(change.open, change.why) for change in read_slots(tmp_path / "s")]
     assert opened == [
@@ -382,18 +383,18 @@ def test_a_trial_that_runs_out_of_memory_beside_others_is_tried_with_fewer_and_t
     assert sorted(driver.running) == [1, 2], "a slot less"
     del driver.running[1]
     driver.fill_slots()
-    assert sorted(driver.running) == [0, 2] and not driver.running[0].alone
+    assert sorted(driver.running) == [0, 2] and not driver.running[0].place.alone
     assert driver.say(0, Said(None, OOM, {})) == Decision(Action.STOP)
     del driver.running[0]
     driver.fill_slots()
     assert sorted(driver.running) == [2], "it waits until it is alone"
     del driver.running[2]
     driver.fill_slots()
-    assert sorted(driver.running) == [0] and driver.running[0].alone
+    assert sorted(driver.running) == [0] and driver.running[0].place.alone
     assert driver.say(0, Said(None, OOM, {})).ending == OOM, "alone, it is its own fault"
     del driver.running[0]
     driver.fill_slots()
-    assert len(driver.running) == 1 and not driver.running.popitem()[1].alone, "the others train on two slots"
+    assert len(driver.running) == 1 and not driver.running.popitem()[1].place.alone, "the others train on two slots"
     trial = read_study(tmp_path / "s").trials[0]
     assert (trial.ending, len(trial.epochs), trial.restarts) == (OOM, 1, 0)
 

@@ -11,7 +11,7 @@ from yolotune.config.layers import make_settings
 from yolotune.schedulers import resolve
 from yolotune.training.usage import CUDA_CONTEXT, Card, Usage
 from yolotune.tuner.plan import Resources
-from yolotune.tuner.slots import PROCESS, Slots
+from yolotune.tuner.slots import PROCESS, Place, Slots
 
 GB = 10**9
 POINT = {"batch": 16}
@@ -91,18 +91,18 @@ def test_slots_that_do_not_pay_are_closed_once_all_have_trained(seconds: float, 
 
 def test_trials_are_spread_over_the_cards_and_a_free_card_is_taken_again() -> None:
     given = slots(most=4, auto=False, cards=2)
-    assert [given.take(number) for number in range(4)] == [0, 1, 0, 1]
+    assert [given.take(number) for number in range(4)] == [Place(card, alone=False) for card in (0, 1, 0, 1)]
     given.release(1)
     given.release(3)
-    assert [given.take(number) for number in (4, 5)] == [1, 1]
-    assert slots(most=2).take(0) is None
+    assert [given.take(number).card for number in (4, 5)] == [1, 1]
+    assert slots(most=2).take(0) == Place(None, alone=True)
 
 
 def test_a_lack_of_memory_closes_slots_for_good() -> None:
     given = slots(most=4, auto=False)
     change = given.memory_ran_out(2, [0, 1, 2, 3])
     assert change is not None and (change.open, given.open) == (3, 3)
-    assert change.why == "trial 2 ran out of memory beside 3 others"
+    assert change.why == "trial 2 ran out of memory beside others"
     alone = given.memory_ran_out(2, [0, 2])
     assert alone is not None and given.open == 1
     given.release(2, again=True)
@@ -111,6 +111,15 @@ def test_a_lack_of_memory_closes_slots_for_good() -> None:
     assert given.memory_ran_out(2, [2]) is None
     given.release(2)
     assert given.open == 3
+
+
+def test_trials_that_run_out_of_memory_together_are_all_tried_again() -> None:
+    given = slots(most=2, auto=False)
+    for number in range(2):
+        given.take(number)
+    assert given.memory_ran_out(0, [0, 1]) is not None
+    given.release(0, again=True)
+    assert given.memory_ran_out(1, [1]) is not None, "it had begun beside the other"
 
 
 def test_a_first_trial_that_ran_out_of_memory_alone_leaves_the_measuring_to_the_next() -> None:
