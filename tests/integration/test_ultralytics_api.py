@@ -10,7 +10,7 @@ import pytest
 
 from yolotune.config.isolation import INTEGRATIONS, SETTINGS_VERSION, isolate
 from yolotune.training import ultralytics_api as api
-from yolotune.training.ultralytics_api import Attributes, Relied, Signature, Source
+from yolotune.training.reliance import Attributes, Relied, Signature, Source
 
 ROOT = Path(__file__).parents[2]
 TRAINER = "ultralytics.engine.trainer:BaseTrainer"

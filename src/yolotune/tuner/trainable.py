@@ -44,9 +44,9 @@ class ProcessSpent(Exception):
 class Trainable(tune.Trainable):
     """Trains `config["point"]` as trial `config["number"]`.
 
-    A result carries what the training said (`training.messages.Said`) under `said`. `config["ending"]`, if there, is the
-    verdict on a trial that was cut while it was paused: it trains nothing and ends in good order. `config["place"]` is
-    where it trains (`slots.Place`).
+    A result carries what the training said (`training.messages.Said`) under `said`. `config["place"]` is where it
+    trains (`slots.Place`). `config["ending"]`, if there, is the verdict on a trial that was cut while it was paused: it
+    trains nothing and ends in good order.
     """
 
     session_class = TrainingSession
