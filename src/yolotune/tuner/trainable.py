@@ -17,24 +17,19 @@ recorded it continues after the last of them: after a pause or a killed process,
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ray import tune
 
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import Tracker
 from yolotune.training.job import Job
+from yolotune.training.memory import MemoryWatch, free_memory
 from yolotune.training.messages import TrainingTask
 from yolotune.training.session import TrainingSession, TrainingThread
-
-#: A process is renewed when it holds so many times what it held after its second training.
-GROWTH = 1.1
 
 
 class ProcessSpent(Exception):
@@ -58,7 +53,7 @@ class Trainable(tune.Trainable):
             )
         self._shared = (job, tracker, study_folder)
         self._thread = TrainingThread()
-        self._memory = _MemoryWatch()
+        self._memory = MemoryWatch()
         self._card = config["place"].card
         if self._card is not None:
             seen = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
@@ -84,7 +79,7 @@ class Trainable(tune.Trainable):
 
     def _require_fit(self, card: int | None) -> None:
         """Refuses a trial that would train worse here than in a new process."""
-        _free_memory()
+        free_memory()
         reason = self._broken or self._memory.excess()
         if card != self._card:
             reason = f"it is on card {self._card}, and the trial on card {card}"
@@ -147,34 +142,3 @@ class Trainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Does nothing: what the trial continues from is in its folder."""
-
-
-class _MemoryWatch:
-    """Compares what a process holds between its trainings with what it held after the second one."""
-
-    def __init__(self) -> None:
-        self._trainings = 0
-        self._first: dict[str, int] = {}
-
-    def excess(self) -> str | None:
-        """Returns what has grown by more than a tenth; None if nothing has. Called after each training."""
-        self._trainings += 1
-        held = {"memory": psutil.Process().memory_info().rss, "memory of the card": _reserved_on_card()}
-        if self._trainings <= 2:
-            self._first = held
-        grown = [name for name, size in held.items() if size > GROWTH * self._first[name] > 0]
-        return f"its {grown[0]} has grown to {held[grown[0]] / 2**20:.0f} MB" if grown else None
-
-
-def _free_memory() -> None:
-    """Gives back what the training before held, to the system and to the card."""
-    gc.collect()  # a training leaves cycles, with its images and its model in them
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _reserved_on_card() -> int:
-    torch = sys.modules.get("torch")
-    return int(torch.cuda.memory_reserved()) if torch is not None and torch.cuda.is_initialized() else 0

@@ -1,0 +1,42 @@
+"""Memory of a process between two of its trainings."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import psutil
+
+#: A process is renewed when it holds so many times what it held after its second training.
+GROWTH = 1.1
+
+
+class MemoryWatch:
+    """Compares what a process holds between its trainings with what it held after the second one."""
+
+    def __init__(self) -> None:
+        self._trainings = 0
+        self._first: dict[str, int] = {}
+
+    def excess(self) -> str | None:
+        """Returns what has grown by more than a tenth; None if nothing has. Called after each training."""
+        self._trainings += 1
+        held = {"memory": psutil.Process().memory_info().rss, "memory of the card": _reserved_on_card()}
+        if self._trainings <= 2:
+            self._first = held
+        grown = [name for name, size in held.items() if size > GROWTH * self._first[name] > 0]
+        return f"its {grown[0]} has grown to {held[grown[0]] / 2**20:.0f} MB" if grown else None
+
+
+def free_memory() -> None:
+    """Gives back what the training before held, to the system and to the card."""
+    gc.collect()  # a training leaves cycles, with its images and its model in them
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _reserved_on_card() -> int:
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.memory_reserved()) if torch is not None and torch.cuda.is_initialized() else 0
