@@ -1,7 +1,8 @@
 """A training that trains nothing: session, checkpoints and record are the real ones, an epoch is one number.
 
 STANDIN_EPOCH_S is the length of an epoch in seconds; STANDIN_FILL a size in bytes for last.pt; STANDIN_OOM an epoch
-after which the memory is full.
+after which the memory is full, STANDIN_OOM_BESIDE one after which it is for a trial that is not alone, and
+STANDIN_CARD_LOST one after which a trial loses its card, once.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ class StandInTrainer:
     def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None) -> None:
         self.final: dict[str, float] = {}
         self.curves = Curves()
+        self.alone = True
         self._job = job
         self._point = point
         self._weights = folder / "weights"
+        self._log_file = folder / "train.log"
         self._on_epoch = on_epoch
         self._epoch = int(resume.read_text().split()[0]) if resume else 0
         self._log(f"process {os.getpid()} from epoch {self._epoch + 1} at {time.time()} on {_node()}")
@@ -44,14 +47,23 @@ class StandInTrainer:
         order = Order.GO
         while self._epoch < self._job.epochs and order is Order.GO:
             time.sleep(float(os.environ.get("STANDIN_EPOCH_S", "0.02")))
-            if os.environ.get("STANDIN_OOM") == str(self._epoch):
-                raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            self._fail()
             self._epoch += 1
             self._save()
             order = self._on_epoch(self._row(), self._own_ending())
             checkpoint.commit(self._weights)
         if order is not Order.LEAVE:
             self._evaluate()
+
+    def _fail(self) -> None:
+        """Raises the errors that PyTorch raises on a card, where a test wants them."""
+        epoch, first = str(self._epoch), len(self._log_file.read_text().splitlines()) == 1
+        if os.environ.get("STANDIN_OOM") == epoch:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        if os.environ.get("STANDIN_OOM_BESIDE") == epoch and not self.alone:
+            raise RuntimeError("GET was unable to find an engine to execute this computation")
+        if os.environ.get("STANDIN_CARD_LOST") == epoch and first:
+            raise RuntimeError("CUDA error: unspecified launch failure")
 
     def finish(self, trained: int) -> None:
         self._log(f"finish {trained}")
@@ -68,7 +80,7 @@ class StandInTrainer:
         return Ending(Verdict.COMPLETED, f"all {self._epoch} epochs") if self._epoch == self._job.epochs else None
 
     def _log(self, line: str) -> None:
-        with open(self._weights.parent / "train.log", "a", encoding="utf-8") as log:
+        with self._log_file.open("a", encoding="utf-8") as log:
             log.write(line + "\n")
 
     def _save(self) -> None:
@@ -100,7 +112,9 @@ class StandInSession(TrainingSession):
         return contextlib.nullcontext()
 
     def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> StandInTrainer:
-        return StandInTrainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
+        trainer = StandInTrainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
+        trainer.alone = self.task.alone
+        return trainer
 
 
 def _node() -> str:

@@ -21,7 +21,8 @@ from processes import epochs_of, finish, start, trial_process, wait_for, write_s
 from standin import StandIn
 from studies import resume, search
 from yolotune.errors import StudyFailed, UserError
-from yolotune.record.study import StudyRecord, read_study
+from yolotune.record.slots import read_slots
+from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.record.verdict import Verdict
 
 SETTINGS: dict[str, Any] = {
@@ -127,6 +128,37 @@ def test_out_of_memory_is_a_verdict_and_not_tried_again(shapes: Path, tmp_path: 
     trial = read_study(tmp_path / "study").trials[0]
     assert (trial.verdict, trial.restarts, len(trial.epochs)) == (Verdict.OOM, 0, 3)
     assert len((trial.folder / "train.log").read_text().splitlines()) == 1, "one process only"
+
+
+def processes_of(trial: TrialRecord) -> list[str]:
+    """Returns the processes that a stand-in has trained in."""
+    lines = (trial.folder / "train.log").read_text().splitlines()
+    return [line.split()[1] for line in lines if line.startswith("process")]
+
+
+def test_trials_that_run_out_of_memory_beside_others_are_all_trained_to_their_end(shapes: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "num_samples": 4, "concurrent": 2, "cpus": 2, "scheduler": "none", "max_failures": 0}
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_OOM_BESIDE=3)
+    assert "ran out of memory beside others" in finish(driver)
+    study = read_study(tmp_path / "study")
+    assert study.verdicts == {"completed": 4}
+    for trial in study.trials:
+        assert [row["epoch"] for row in trial.epochs] == list(range(1, study.settings.epochs + 1))
+        assert trial.restarts == 0
+    tried_twice = [trial for trial in study.trials if len(processes_of(trial)) > 1]
+    assert tried_twice and all(len(set(processes_of(trial))) == 2 for trial in tried_twice), "in a process of its own"
+    assert [change.open for change in read_slots(study.folder)][-1] == 1
+
+
+def test_a_trial_that_loses_its_card_continues_in_another_process(shapes: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "num_samples": 2, "scheduler": "none", "max_failures": 1}
+    driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_CARD_LOST=2)
+    finish(driver)
+    study = read_study(tmp_path / "study")
+    assert study.verdicts == {"completed": 2}
+    for trial in study.trials:
+        assert trial.restarts == 1 and len(set(processes_of(trial))) == 2
+        assert [row["epoch"] for row in trial.epochs] == list(range(1, study.settings.epochs + 1))
 
 
 @pytest.fixture

@@ -286,6 +286,19 @@ def test_a_batch_halved_to_fit_the_memory_is_said_and_kept(
     assert set(batches[1:]) == {2}, "a resumed training does not run out of memory once more"
 
 
+def test_beside_other_trials_no_batch_is_halved(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crowded(self: Any, batch: Any) -> Any:
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(SegmentTrialTrainer, "preprocess_batch", crowded)
+    (tmp_path / "trials" / "0000").mkdir(parents=True)
+    task = TrainingTask(0, POINT, None, changed(job, train_subset=None), NullTracker(), tmp_path, alone=False)
+    session = TrainingSession(task, TrainingThread())
+    said = session.next()
+    assert said.ending is not None and said.ending.verdict is Verdict.OOM and said.row is None
+    session.pause()
+
+
 def test_a_session_keeps_what_the_training_prints_and_why_it_failed(job: Job, tmp_path: Path) -> None:
     def failing(trainer: Any) -> None:
         if trainer.epoch == 1:
