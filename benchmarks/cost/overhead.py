@@ -71,7 +71,7 @@ def make_task(options: argparse.Namespace) -> dict[str, Any]:
     return {**task, "cpus": options.cpus}
 
 
-def run_peer(peer: str, task: dict[str, Any], slots: int, work: Path) -> meter.Cost:
+def run_peer(peer: str, task: dict[str, Any], slots: int | str, work: Path) -> meter.Cost:
     """Runs one peer in a folder of its own and returns what it cost."""
     folder = work / f"{peer}-{slots}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +89,7 @@ def run_peer(peer: str, task: dict[str, Any], slots: int, work: Path) -> meter.C
     return meter.measure(command, folder / "log.txt", environment(work, raytune=peer == "c"), folder)
 
 
-def study_file(task: dict[str, Any], slots: int, folder: Path) -> dict[str, Any]:
+def study_file(task: dict[str, Any], slots: int | str, folder: Path) -> dict[str, Any]:
     """Returns the study that trains the task's points: everything on but what would end a trial early."""
     fixed = {name: value for name, value in task["fixed"].items() if name not in ("imgsz", "seed")}
     return {
@@ -100,7 +100,7 @@ def study_file(task: dict[str, Any], slots: int, folder: Path) -> dict[str, Any]
         "imgsz": task["fixed"]["imgsz"],
         "num_samples": len(task["points"]),
         "concurrent": slots,
-        "cpus": max(slots, task["cpus"] or (os.cpu_count() or 1)),
+        "cpus": max(1 if slots == "auto" else int(slots), task["cpus"] or os.cpu_count() or 1),
         "device": "cpu",
         "wandb": "offline",
         "space": task["space"],
@@ -134,7 +134,7 @@ def measure(options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         for slots in options.slots:
             for peer in options.peers:
-                if slots > 1 and peer not in PARALLEL:
+                if (slots == "auto" and peer != "e") or (slots != 1 and peer not in PARALLEL):
                     continue
                 cost = run_peer(peer, task, slots, options.work)
                 folder = options.work / f"{peer}-{slots}"
@@ -149,27 +149,27 @@ def measure(options: argparse.Namespace) -> None:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Returns medians by data, slots and peer as Markdown, with the wall time against the floor of the same data."""
-    head = "| data | slots | peer | wall, s (range) | wall / (a) | CPU, s | wall per epoch, s | CPU per epoch, s | "
+    head = "| data | slots | peer | wall, s (range) | wall / (a) | CPU, s | epochs a minute | CPU per epoch, s | "
     lines = [head + "memory, MB | read, MB | written, MB | to disk, MB | runs |", "|---|---:|---|" + "---:|" * 10]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         data = f"{row['data']}, {row['imgsz']} px, {row['trials']} x {row['epochs']} epochs"
         groups.setdefault((data, row["slots"], row["peer"], row["label"]), []).append(row)
-    for (data, slots, peer, label), group in sorted(groups.items()):
+    for (data, slots, peer, label), group in sorted(groups.items(), key=str):
         floor = [row["wall"] for key, rows in groups.items() if key[0] == data and key[2] == "a" for row in rows]
         epochs = group[0]["trials"] * group[0]["epochs"]
         middle = {name: statistics.median(row[name] for row in group) for name in ("wall", "cpu", "memory")}
         sizes = (statistics.median(row[name] for row in group) / 2**20 for name in ("read", "written", "disk"))
         walls = [row["wall"] for row in group]
         ratio = f"{middle['wall'] / statistics.median(floor):.2f}" if floor else ""
-        cells = [
+        cells: list[Any] = [
             data,
             slots,
             f"({peer}) {PEERS[peer]}{', ' + label if label else ''}",
             f"{middle['wall']:.1f} ({min(walls):.1f} to {max(walls):.1f})",
             ratio,
             f"{middle['cpu']:.1f}",
-            f"{middle['wall'] / epochs:.2f}",
+            f"{60 * epochs / middle['wall']:.1f}",
             f"{middle['cpu'] / epochs:.2f}",
             f"{middle['memory'] / 2**20:.0f}",
             *(f"{size:.0f}" for size in sizes),
@@ -179,6 +179,10 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _slots(given: str) -> int | str:
+    return given if given == "auto" else int(given)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -186,7 +190,7 @@ def main() -> None:
     runner.add_argument("--out", type=Path, required=True, help="results are added to this file, one line a run")
     runner.add_argument("--work", type=Path, default=Path("runs/overhead"))
     runner.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
-    runner.add_argument("--slots", nargs="+", type=int, default=[1])
+    runner.add_argument("--slots", nargs="+", type=_slots, default=[1], help="trials at a time; auto is for (e) alone")
     runner.add_argument("--data", help="data.yaml; the demo's shapes if not given")
     runner.add_argument("--model", default="yolo11n-seg.yaml")
     runner.add_argument("--trials", type=int, default=3)
