@@ -188,7 +188,7 @@ def test_the_guides_command_reports_all_problems_and_exits_with_2(
     command: tuple[str, ...], shapes: Path, tmp_path: Path
 ) -> None:
     flags = ["--data", str(tmp_path / "no.yaml"), "--model", "yolo11n.yaml", "--num_samples", "3"]
-    line = [sys.executable, *command, *flags, "lr0=0.1", "momentun=1"]
+    line = [sys.executable, *command, *flags, "lr0=much", "momentun=1"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 2, done.stderr
     for word in ("no.yaml", "'detect'", "lr0", "Did you mean momentum?"):

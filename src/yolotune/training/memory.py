@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import platform
 import sys
 
 import psutil
@@ -31,6 +33,8 @@ class MemoryWatch:
 def free_memory() -> None:
     """Gives back what the training before held, to the system and to the card."""
     gc.collect()  # a training leaves cycles, with its images and its model in them
+    if platform.libc_ver()[0] == "glibc":  # which keeps what was freed for a larger batch: 100 to 300 MB were measured
+        ctypes.CDLL(None).malloc_trim(0)
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -292,7 +292,7 @@ class Conductor:
     def close(self) -> None:
         """Gives a verdict to what was left without one; where that cannot be written, none means the same."""
         with suppress(OSError):
-            for number in sorted(self._live & self._started):
+            for number in sorted(self._started & {*self._live, *self._parts.search.unfinished}):
                 self._end(number, Ending(Verdict.INTERRUPTED, self._parts.stop.reason))
             self._drop_weights()
         self._parts.search.close()

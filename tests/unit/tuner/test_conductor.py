@@ -440,3 +440,12 @@ def test_a_trial_that_lost_its_card_continues_in_another_process_as_often_as_one
     assert driver.say(0, lost).ending == lost.ending
     trial = read_study(tmp_path / "s").trials[0]
     assert (trial.verdict, len(trial.epochs), trial.restarts) == (Verdict.FAILED, 1, 1)
+
+
+def test_a_trial_that_waits_to_be_tried_again_is_interrupted_when_the_study_ends(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "s", scheduler="none", num_samples=1)
+    driver.fill_slots()
+    driver.train(0, rising)
+    driver.die(0)
+    driver.stop.signal()
+    assert driver.run(rising).verdicts == {"interrupted": 1}
