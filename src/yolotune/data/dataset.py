@@ -83,6 +83,7 @@ class Reading:
         names: Class names by class id; None where they are wrong.
         root: Folder that the splits are relative to.
         samples: All images with their labels, by split; without absent splits.
+        fingerprint: As of `Dataset`.
         findings: All that is wrong with it; with `allow_bad_labels` what is wrong with single images is a note.
         dataset: What a study needs; None where there is an error.
     """
@@ -91,6 +92,7 @@ class Reading:
     names: dict[int, str] | None
     root: Path
     samples: dict[str, list[Sample]]
+    fingerprint: str
     findings: list[Finding]
     dataset: Dataset | None
 
@@ -138,7 +140,7 @@ def read_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Reading
         found += _split_problems(f"{file}: {split}", split, samples[split], allow_bad_labels)
     found += _leaks(samples["train"], samples["val"])
     findings = [*grouped(found), *_sample_findings(present, usable, allow_bad_labels)]
-    dataset = None
+    fingerprint, dataset = labels.fingerprint(names or {}, root, present), None
     if names is not None and not any(one.level is Level.ERROR for one in findings):
         dataset = Dataset(
             yaml=file,
@@ -148,9 +150,9 @@ def read_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Reading
             images={split: len(part) for split, part in usable.items()},
             instances={split: sum(sample.instances for sample in part) for split, part in usable.items()},
             ignored={split: tuple(s.image for s in part if s.problems) for split, part in present.items()},
-            fingerprint=labels.fingerprint(names, root, present),
+            fingerprint=fingerprint,
         )
-    return Reading(file, names, root, present, findings, dataset)
+    return Reading(file, names, root, present, fingerprint, findings, dataset)
 
 
 def with_val_trained(dataset: Dataset) -> Dataset:

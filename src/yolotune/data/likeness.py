@@ -14,7 +14,8 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ CLOSEST = 3
 DETAIL_SIDE = 128
 #: Correlation of the detail from which on two images show the same.
 SAME_DETAIL = 0.95
+#: Seconds from which on a comparison is worth a file in the cache.
+WORTH_KEEPING_S = 1.0
 #: Of the method and of the cached file.
 VERSION = 1
 
@@ -44,9 +47,9 @@ class Pair:
     """Two images that show the same.
 
     Attributes:
-        image: Of the split that is evaluated: `val` or `test`.
-        other: Of the other split: absolute path, as of `image`.
-        splits: The splits of both.
+        image: Absolute path of the later one, in the order of the splits.
+        other: Of the earlier one.
+        splits: The splits of both, in the same order; the same split twice for equal files within one.
         identical: Whether their files are equal; otherwise they look nearly the same.
     """
 
@@ -56,8 +59,8 @@ class Pair:
     identical: bool
 
 
-def pairs_across(samples: Mapping[str, Sequence[Sample]], fingerprint: str) -> list[Pair]:
-    """Returns the images of each split that an earlier split has too, under another path.
+def find_pairs(samples: Mapping[str, Sequence[Sample]], fingerprint: str) -> list[Pair]:
+    """Returns the images of each split that an earlier split has too, and equal files within one.
 
     Decoding all images takes time, so the outcome is kept in the user's cache folder, by the dataset's fingerprint and
     the times at which its images were written.
@@ -72,8 +75,9 @@ def pairs_across(samples: Mapping[str, Sequence[Sample]], fingerprint: str) -> l
     folder = cache_folder()
     if folder is not None and (known := _read(folder / f"{key}.json")) is not None:
         return known
+    began = time.monotonic()
     found = _compare(images)
-    if folder is not None:
+    if folder is not None and time.monotonic() - began > WORTH_KEEPING_S:
         write_atomic(folder / f"{key}.json", json.dumps([asdict(pair) for pair in found]).encode())
     return found
 
@@ -100,28 +104,31 @@ def _read(path: Path) -> list[Pair] | None:
 
 
 def _compare(images: Mapping[str, Sequence[str]]) -> list[Pair]:
-    """Returns the pairs of all two splits."""
+    """Returns the pairs within each split and of all two splits."""
+    found: list[Pair] = []
     with ThreadPoolExecutor() as pool:  # Pillow and numpy leave the interpreter to other threads
-        looked = {split: list(pool.map(_hash, part)) for split, part in images.items()}
-        found: list[Pair] = []
+        looked = {split: dict(zip(part, pool.map(_hash, part), strict=True)) for split, part in images.items()}
+        firsts: dict[str, dict[str, str]] = {}
+        for split, part in looked.items():
+            first: dict[str, str] = {}
+            for path, (digest, _) in part.items():
+                twin = first.setdefault(digest, path) if digest else path
+                if twin != path:
+                    found.append(Pair(path, twin, (split, split), True))
+            firsts[split] = first
         for other, split in itertools.combinations(images, 2):
-            same = {digest: path for path, (digest, _) in zip(images[other], looked[other], strict=True) if digest}
-            identical = {
-                path: same[digest]
-                for path, (digest, _) in zip(images[split], looked[split], strict=True)
-                if digest in same and same[digest] != path
-            }
-            found += [Pair(path, twin, (split, other), True) for path, twin in identical.items()]
-            left = [index for index, path in enumerate(images[split]) if path not in identical]
-            close = _close([looked[split][index][1] for index in left], [bits for _, bits in looked[other]])
-            candidates = [(images[split][left[row]], images[other][column]) for row, column in close]
-            details = dict(zip(paths := sorted({*itertools.chain(*candidates)}), pool.map(_detail, paths), strict=True))
+            equal = {path: firsts[other][digest] for path, (digest, _) in looked[split].items() if digest in firsts[other]}
+            found += [Pair(path, twin, (split, other), True) for path, twin in equal.items() if path != twin]
+            left = {path: bits for path, (_, bits) in looked[split].items() if path not in equal}
+            candidates = list(_close(left, {path: bits for path, (_, bits) in looked[other].items()}))
+            paths = sorted({*itertools.chain(*candidates)})
+            details = dict(zip(paths, pool.map(_detail, paths), strict=True))
             alike = {
                 path: twin
-                for path, twin in candidates
-                if path != twin and float(np.mean(details[path] * details[twin])) >= SAME_DETAIL
+                for path, twin in reversed(candidates)  # of several the closest stays
+                if float(np.mean(details[path] * details[twin])) >= SAME_DETAIL
             }
-            found += [Pair(path, twin, (split, other), False) for path, twin in alike.items()]
+            found += [Pair(path, twin, (split, other), False) for path, twin in sorted(alike.items())]
     return found
 
 
@@ -139,18 +146,18 @@ def _hash(image: str) -> tuple[str, np.ndarray]:
     return hashlib.blake2b(content, digest_size=16).hexdigest(), bits
 
 
-def _close(rows: Sequence[np.ndarray], columns: Sequence[np.ndarray]) -> Iterable[tuple[int, int]]:
-    """Yields for each hash of `rows` the closest of `columns`, no more than `CLOSEST`, within `CANDIDATES` bits."""
-    known = [index for index, bits in enumerate(columns) if len(bits)]
+def _close(hashes: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str]]:
+    """Yields each image with the closest `others`, no more than `CLOSEST`, within `CANDIDATES` bits; closest first."""
+    known = [path for path, bits in others.items() if len(bits)]
     if not known:
         return
-    table = np.stack([columns[index] for index in known]).view(np.uint64)
-    for row, bits in enumerate(rows):
+    table = np.stack([others[path] for path in known]).view(np.uint64)
+    for path, bits in hashes.items():
         if len(bits):
             distances = np.bitwise_count(table ^ bits.view(np.uint64)).sum(axis=1)
             for column in np.argsort(distances, kind="stable")[:CLOSEST]:
                 if distances[column] <= CANDIDATES:
-                    yield row, known[column]
+                    yield path, known[column]
 
 
 def _detail(image: str) -> np.ndarray:

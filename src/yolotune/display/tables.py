@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from yolotune.config.settings import Settings
+from yolotune.display.dataset import warning_lines
 from yolotune.display.formats import resume_command, short
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import number, plural
@@ -26,27 +27,20 @@ if TYPE_CHECKING:  # what is only printed need not be loaded by `yolotune best`
 # --- before a study ----------------------------------------------------------------------------------------------
 
 
-def print_plan(plan: Plan, folder: Path) -> None:
-    """Prints the outcome of `check`.
-
-    Args:
-        plan: What would be run.
-        folder: Where it would be kept.
-    """
-    console = _console()
-    for line in plan_lines(plan):
-        console.print(line)
-    console.print(f"[green]Ready.[/] The study would be kept in {escape(str(short(folder)))}.")
-
-
 def plan_lines(plan: Plan) -> list[str]:
-    """Returns in words, with rich's markup, what a plan will do."""
-    settings, data, resources = plan.settings, plan.dataset, plan.resources
-    place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
+    """Returns in words, with rich's markup, what a plan will do, and on what data."""
+    data = plan.dataset
     classes = "1 class" if data.nc == 1 else f"{data.nc} classes"
+    counted = f"{data.yaml}: {data.images['train']} train, {data.images['val']} val images, {classes}"
+    return [f"Data    {escape(counted)}", *warning_lines(plan.examined, data.yaml), *study_lines(plan)]
+
+
+def study_lines(plan: Plan) -> list[str]:
+    """Returns in words, with rich's markup, what a plan will do."""
+    settings, resources = plan.settings, plan.resources
+    place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
     cores = "1 core" if resources.cpu_share == 1 else f"{resources.cpu_share:.3g} cores"
     lines = [
-        f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {classes}",
         _trials(plan),
         f"Trial   {plan.model} at {settings.fixed['imgsz']} px, {settings.concurrent} at a time, "
         f"{cores} and {place} each",

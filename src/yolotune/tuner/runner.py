@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolotune.data.doctor import write_summary
 from yolotune.data.index import build_index, write_resolved, write_train_subset
 from yolotune.errors import StudyFailed
 from yolotune.record import checkpoint
@@ -155,6 +156,7 @@ def _write_job(plan: Plan, folder: Path) -> Job:
     """Writes what all trials read: resolved paths, label indexes, the training images that are measured."""
     settings, data = plan.settings, folder / "data"
     data.mkdir(exist_ok=True)
+    write_summary(plan.examined, data)
     fraction = settings.fixed.get("fraction", 1.0)
     return Job(
         model=plan.model,
