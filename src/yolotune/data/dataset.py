@@ -188,10 +188,8 @@ def _sample_findings(
     if allow:
         yield from grouped(found, level=Level.NOTE)
         return
-    bad = sum(bool(sample.problems) for part in samples.values() for sample in part)
-    several = "this image" if bad == 1 else f"all {bad:,} images with problems"
     enough = all(any(sample.instances for sample in usable.get(split, ())) for split in ("train", "val"))
-    yield from grouped(found, way_out=f"leave out {several} with --allow-bad-labels" if enough else "")
+    yield from grouped(found, way_out="leave such images out: --allow-bad-labels" if enough else "")
 
 
 def _split_problems(where: str, split: str, samples: list[Sample], allow: bool) -> Iterator[Found]:

@@ -78,6 +78,8 @@ def _finding(level: Level, kind: str, problems: list[Problem], way_out: str) -> 
         files = len({problem.where.partition(":")[0] for problem in problems})
         among = f" in {files:,} files" if 1 < files < len(problems) else ""
         what += f" There are {len(problems):,} like this{among}."
-    fix = f"{first.fix.rstrip('.')}; or {way_out}." if way_out else first.fix
+    fix = first.fix
+    if way_out:
+        fix = f"{fix if fix.endswith('...') else fix.removesuffix('.')}; or {way_out}."
     places = tuple(f"{problem.where}: {problem.what}" for problem in problems)
     return Finding(level, kind, first.where, what, fix, len(problems), places)

@@ -111,7 +111,9 @@ def check_sample(image: str, nc: int | None) -> Sample:
     pixels, found = _look_at(image)
     status = os.stat(image) if os.path.exists(image) else None
     label = label_path(image)
-    rows, repeated, digest, labelled = [], [], "", True
+    rows: list[tuple[int, np.ndarray]] = []
+    repeated: list[int] = []
+    digest, labelled = "", True
     try:
         content = Path(label).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()

@@ -20,9 +20,7 @@ FRAME_OF = re.compile(
 )
 
 
-def leaks(
-    samples: Mapping[str, Sequence[Sample]], fingerprint: str, shown: Callable[[str], str]
-) -> Iterator[Finding]:
+def leaks(samples: Mapping[str, Sequence[Sample]], fingerprint: str, shown: Callable[[str], str]) -> Iterator[Finding]:
     """Yields what is in two splits.
 
     Args:
@@ -42,19 +40,19 @@ def _of_content(
     for pair in pairs:
         groups.setdefault((pair.splits, pair.identical), []).append(pair)
     for ((split, other), identical), found in groups.items():
-        of = f"{len(found):,} of {len(samples[split]):,} {split} images"
+        of = f"{len(found):,} of {len(samples[split]):,} images {'is' if len(found) == 1 else 'are'}"
         examples = tuple(f"{shown(pair.image)} and {shown(pair.other)}" for pair in found)
         if split == other:
-            what = f"{of} are copies of another {split} image: {examples[0]}."
+            what = f"{of} there twice: {examples[0]}."
             yield Finding(Level.NOTE, "copy-in-split", split, what, "", len(found), examples)
             continue
         fix = "take them out of one split; a score on images that were trained on is too high."
         if identical:
-            what = f"{of} are the same as a {other} image: {examples[0]}."
+            what = f"{of} in {other} too, under another name: {examples[0]}."
             yield Finding(Level.WARNING, "same-image", split, what, fix, len(found), examples)
         else:
-            what = f"{of} look the same as a {other} image: {examples[0]}."
-            yield Finding(Level.WARNING, "similar-image", split, what, f"look at them; {fix}", len(found), examples)
+            what = f"{of} in {other} too, it seems, saved anew: {examples[0]}."
+            yield Finding(Level.WARNING, "similar-image", split, what, f"look at them, and {fix}", len(found), examples)
 
 
 def _of_names(samples: Mapping[str, Sequence[Sample]]) -> Iterator[Finding]:

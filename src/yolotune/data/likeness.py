@@ -117,7 +117,9 @@ def _compare(images: Mapping[str, Sequence[str]]) -> list[Pair]:
                     found.append(Pair(path, twin, (split, split), True))
             firsts[split] = first
         for other, split in itertools.combinations(images, 2):
-            equal = {path: firsts[other][digest] for path, (digest, _) in looked[split].items() if digest in firsts[other]}
+            equal = {
+                path: firsts[other][digest] for path, (digest, _) in looked[split].items() if digest in firsts[other]
+            }
             found += [Pair(path, twin, (split, other), True) for path, twin in equal.items() if path != twin]
             left = {path: bits for path, (_, bits) in looked[split].items() if path not in equal}
             candidates = list(_close(left, {path: bits for path, (_, bits) in looked[other].items()}))

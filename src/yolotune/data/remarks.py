@@ -36,9 +36,9 @@ def remarks(reading: Reading, summary: Summary, shown: Callable[[str], str]) -> 
     usable = {split: [one for one in part if not one.problems] for split, part in reading.samples.items()}
     yield from _of_names(where, summary)
     yield from _of_classes(where, summary)
-    yield from _of_backgrounds(where, summary)
-    yield from _of_sizes(where, usable, summary)
-    yield from _of_polygons(where, usable, summary, shown)
+    yield from _of_backgrounds(summary)
+    yield from _of_sizes(usable, summary, shown)
+    yield from _of_polygons(usable, summary, shown)
 
 
 def _of_names(where: str, summary: Summary) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def _of_names(where: str, summary: Summary) -> Iterator[Finding]:
 
 
 def _of_classes(where: str, summary: Summary) -> Iterator[Finding]:
-    counts = {split: summary.splits[split].by_class for split in ("train", "val") if split in summary.splits}
+    counts = {split: part.by_class for split, part in summary.splits.items() if split != "test"}
     if len(counts) < 2 or not all(counts.values()):  # a split without objects is an error already
         return
     used = {index for part in summary.splits.values() for index in part.by_class}
@@ -82,36 +82,39 @@ def _classes(found: Sequence[int], names: Mapping[int, str]) -> str:
     return f"{len(found)} classes ({_listed([names[index] for index in found])}) have"
 
 
-def _of_backgrounds(where: str, summary: Summary) -> Iterator[Finding]:
+def _of_backgrounds(summary: Summary) -> Iterator[Finding]:
     for split, part in summary.splits.items():
         if part.objects and part.unlabelled > MANY_UNLABELLED * part.images:
             what = f"{part.unlabelled:,} of {part.images:,} {split} images have no label file and count as background."
             fix = "give them their labels; an empty label file says that there is nothing on an image."
-            yield Finding(Level.WARNING, "unlabelled-images", f"{where}: {split}", what, fix, part.unlabelled)
+            yield Finding(Level.WARNING, "unlabelled-images", split, what, fix, part.unlabelled)
 
 
-def _of_sizes(where: str, samples: Mapping[str, Sequence[Sample]], summary: Summary) -> Iterator[Finding]:
+def _of_sizes(
+    samples: Mapping[str, Sequence[Sample]], summary: Summary, shown: Callable[[str], str]
+) -> Iterator[Finding]:
     for split, part in summary.splits.items():
         if part.small >= MANY_SMALL:
             larger = 2 * summary.imgsz
             then = np.mean(np.concatenate([object_sizes(sample, larger) for sample in samples[split]]) < SMALL)
-            what = f"{part.small:.0%} of the {split} objects are under {SMALL} px at imgsz {summary.imgsz}, and hard to find."
+            what = f"{part.small:.0%} of the objects are under {SMALL} px at imgsz {summary.imgsz}, and hard to find."
             fix = f"raise imgsz (at {larger} it would be {then:.0%}), or cut the images into tiles."
-            yield Finding(Level.WARNING, "small-objects", f"{where}: {split}", what, fix, round(part.small * part.objects))
+            count = round(part.small * part.objects)
+            yield Finding(Level.WARNING, "small-objects", split, what, fix, count)
     long = tuple(
-        f"{sample.image}: {sample.pixels[0]} x {sample.pixels[1]} px"
+        f"{shown(sample.image)} ({sample.pixels[0]} x {sample.pixels[1]} px)"
         for part in samples.values()
         for sample in part
         if max(sample.pixels) > ELONGATED * min(sample.pixels)
     )
     if long:
         several = "1 image is" if len(long) == 1 else f"{len(long):,} images are"
-        what = f"{several} more than {ELONGATED} times as long as wide; at imgsz {summary.imgsz} little is left of them."
-        yield Finding(Level.NOTE, "elongated", where, what, "cut such images into tiles.", len(long), long)
+        what = f"{several} more than {ELONGATED} times as long as wide; imgsz {summary.imgsz} leaves little: {long[0]}."
+        yield Finding(Level.NOTE, "elongated", "images", what, "cut such images into tiles.", len(long), long)
 
 
 def _of_polygons(
-    where: str, samples: Mapping[str, Sequence[Sample]], summary: Summary, shown: Callable[[str], str]
+    samples: Mapping[str, Sequence[Sample]], summary: Summary, shown: Callable[[str], str]
 ) -> Iterator[Finding]:
     objects = sum(part.objects for part in summary.splits.values())
     every = [sample for part in samples.values() for sample in part]
@@ -121,9 +124,11 @@ def _of_polygons(
 
     def finding(kind: str, found: tuple[str, ...], one: str, several: str, fix: str) -> Iterator[Finding]:
         if found:
-            what = f"{f'1 polygon {one}' if len(found) == 1 else f'{len(found):,} polygons {several}'}: {_listed(found)}."
+            what = (
+                f"{f'1 polygon {one}' if len(found) == 1 else f'{len(found):,} polygons {several}'}: {_listed(found)}."
+            )
             level = Level.WARNING if len(found) > RARE * objects else Level.NOTE
-            yield Finding(level, kind, where, what, fix, len(found), found)
+            yield Finding(level, kind, "labels", what, fix, len(found), found)
 
     def tiny(sample: Sample) -> np.ndarray:
         masks = mask_pixels(sample, summary.imgsz)
@@ -134,7 +139,7 @@ def _of_polygons(
         places(lambda sample: sample.objects[sample.objects[:, CROSSING] > 0, LINE]),
         "crosses itself, so that its mask is not what was drawn",
         "cross themselves, so that their masks are not what was drawn",
-        "write the points in the order of the outline; parts of an object that do not touch need a bridge, there and back.",
+        "write the points in the order of the outline; join parts of an object by a bridge, there and back.",
     )
     yield from finding(
         "no-area",
@@ -154,7 +159,7 @@ def _of_polygons(
     if repeated:
         several = "1 row repeats" if len(repeated) == 1 else f"{len(repeated):,} rows repeat"
         what = f"{several} an earlier one of the same file and will be left out: {_listed(repeated)}."
-        yield Finding(Level.NOTE, "repeated-row", where, what, "", len(repeated), repeated)
+        yield Finding(Level.NOTE, "repeated-row", "labels", what, "", len(repeated), repeated)
 
 
 def _listed(items: Sequence[str], most: int = 3) -> str:

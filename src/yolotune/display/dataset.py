@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from yolotune.data.doctor import Examination
 from yolotune.data.findings import Finding, Level
-from yolotune.data.summary import SMALL, SplitSummary, Summary
+from yolotune.data.summary import SMALL, Summary
 from yolotune.display.formats import short
 from yolotune.report.formatting import plural
 
@@ -80,14 +79,19 @@ def finding_lines(examined: Examination, *, every: bool) -> Iterator[str]:
     """
     for found in examined.findings:
         name = str(found.level).capitalize()
-        yield f"[{STYLES[found.level]}]{name:<{INDENT}}[/]{escape(f'{found.where}: {found.what}')}"
+        yield f"[{STYLES[found.level]}]{name:<{INDENT}}[/]{escape(f'{_near(found.where)}: {found.what}')}"
         if found.fix:
             yield f"{'':{INDENT}}{escape(f'Fix: {found.fix}')}"
         if every and found.count > 1:
-            yield from (f"{'':{INDENT}}- {escape(example)}" for example in found.examples)
+            yield from (f"{'':{INDENT}}- {escape(_near(example))}" for example in found.examples)
     counts = [sum(found.level is level for found in examined.findings) for level in Level]
     told = ", ".join(plural(count, str(level)) for level, count in zip(Level, counts, strict=True) if count)
     yield f"Found   {told or 'nothing to mend'}{_rest(examined.findings, every)}"
+
+
+def _near(text: str) -> str:
+    """Returns a text that begins with a path relative to the current folder if it lies below it."""
+    return text.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
 def _rest(findings: tuple[Finding, ...], every: bool) -> str:
@@ -98,14 +102,9 @@ def _rest(findings: tuple[Finding, ...], every: bool) -> str:
 def _print_summary(console: Console, summary: Summary, *, every: bool) -> None:
     """Prints a dataset in numbers, in no more than a dozen lines unless all classes are told."""
     classes = "1 class" if len(summary.names) == 1 else f"{len(summary.names)} classes"
-    console.print(escape(f"Data    {summary.yaml}: {classes}"))
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    sizes = f"object size at imgsz {summary.imgsz}"
-    for head in ("split", "images", "no label file", "empty label file", "objects", sizes, f"under {SMALL} px"):
-        table.add_column(head, justify="left" if head == "split" else "right", no_wrap=True)
-    for split, part in summary.splits.items():
-        table.add_row(split, *_row(part))
-    console.print(Padding(table, (0, 0, 0, INDENT)))
+    console.print(escape(f"Data    {_near(summary.yaml)}: {classes}"))
+    for line in _table(summary):
+        console.print(escape(f"{'':{INDENT}}{line}"))
     console.print(escape(f"Classes {_classes(summary)}"))
     if every and len(summary.names) > MOST_CLASSES:
         for index, name in summary.names.items():
@@ -115,11 +114,18 @@ def _print_summary(console: Console, summary: Summary, *, every: bool) -> None:
         console.print(escape(f"Images  {_images(summary)}"))
 
 
-def _row(part: SplitSummary) -> tuple[str, ...]:
-    """Returns the cells of a split; the size of objects is the 5th percentile, the median and the 95th."""
-    size = "" if part.sizes is None else f"{part.sizes[0]:.0f} to {part.sizes[2]:.0f} px, median {part.sizes[1]:.0f}"
-    small = f"{part.small:.1%}" if part.objects else ""
-    return f"{part.images:,}", f"{part.unlabelled:,}", f"{part.empty:,}", f"{part.objects:,}", size, small
+def _table(summary: Summary) -> Iterator[str]:
+    """Yields a head and a row for each split; the size of objects is the 5th percentile, the median and the 95th."""
+    sizes = f"object size at {summary.imgsz} px"
+    rows: list[tuple[str, ...]] = [("split", "images", "no label", "empty label", "objects", sizes, f"under {SMALL} px")]
+    for split, part in summary.splits.items():
+        counts = (f"{count:,}" for count in (part.images, part.unlabelled, part.empty, part.objects))
+        size = "" if part.sizes is None else f"{part.sizes[0]:.0f} to {part.sizes[2]:.0f}, median {part.sizes[1]:.0f}"
+        rows.append((split, *counts, size, f"{part.small:.1%}" if part.objects else ""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *cells in rows:
+        shown = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)]
+        yield "  ".join([f"{first:<{widths[0]}}", *shown]).rstrip()
 
 
 def _classes(summary: Summary) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console

@@ -92,7 +92,7 @@ class Plan:
     tracking: str
     disk: int
     notes: list[str]
-    examined: Examination = Examination(None, ())
+    examined: Examination = field(default_factory=lambda: Examination(None, ()))
     folder: Path | None = None
     origin: Origin | None = None
     keep_last: bool = False

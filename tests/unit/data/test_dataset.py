@@ -353,7 +353,7 @@ def test_many_problems_of_a_kind_are_one_with_their_number(folder: Path) -> None
 def test_whoever_may_leave_images_out_is_told_so(folder: Path) -> None:
     label(folder, f"7 {TRIANGLE}\n")
     (problem,) = problems(folder)
-    assert problem.fix.endswith("; or leave out this image with --allow-bad-labels.")
+    assert problem.fix.endswith("; or leave such images out: --allow-bad-labels.")
     for file in (folder / "labels" / "val").iterdir():
         file.write_text(f"7 {TRIANGLE}\n")
     (problem,) = problems(folder)
