@@ -117,7 +117,8 @@ def _print_summary(console: Console, summary: Summary, *, every: bool) -> None:
 def _table(summary: Summary) -> Iterator[str]:
     """Yields a head and a row for each split; the size of objects is the 5th percentile, the median and the 95th."""
     sizes = f"object size at {summary.imgsz} px"
-    rows: list[tuple[str, ...]] = [("split", "images", "no label", "empty label", "objects", sizes, f"under {SMALL} px")]
+    small = f"under {SMALL} px"
+    rows: list[tuple[str, ...]] = [("split", "images", "no label", "empty label", "objects", sizes, small)]
     for split, part in summary.splits.items():
         counts = (f"{count:,}" for count in (part.images, part.unlabelled, part.empty, part.objects))
         size = "" if part.sizes is None else f"{part.sizes[0]:.0f} to {part.sizes[2]:.0f}, median {part.sizes[1]:.0f}"
