@@ -46,7 +46,8 @@ def _of_content(
             what = f"{of} there twice: {examples[0]}."
             yield Finding(Level.NOTE, "copy-in-split", split, what, "", len(found), examples)
             continue
-        fix = "take them out of one split; a score on images that were trained on is too high."
+        known = "were trained on" if other == "train" else "decided which model is chosen"
+        fix = f"take them out of one split; a score on images that {known} is too high."
         if identical:
             what = f"{of} in {other} too, under another name: {examples[0]}."
             yield Finding(Level.WARNING, "same-image", split, what, fix, len(found), examples)

@@ -66,8 +66,10 @@ def warning_lines(examined: Examination, yaml: Path) -> list[str]:
         for found in examined.findings
         if found.level is Level.WARNING
     ]
+    if not lines:
+        return []
     more = f"{'':{INDENT}}What to do: yolotune check --data {shlex.quote(str(short(yaml)))}"
-    return [*lines, escape(more)] if lines else []
+    return [*lines, escape(more)]
 
 
 def finding_lines(examined: Examination, *, every: bool) -> Iterator[str]:
