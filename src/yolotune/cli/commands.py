@@ -27,6 +27,8 @@ app = typer.Typer(
     help="Finds the hyperparameters that train the best YOLO11 segmentation model on your data.",
 )
 NAMES = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+#: Exit code where something is wrong with what was given.
+BAD_INPUT = 2
 #: Exit code after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 Folder = Annotated[Path, typer.Argument(help="Folder of a study, such as runs/tune/study.", show_default=False)]
@@ -140,16 +142,28 @@ def retrain(
 
 @app.command(context_settings=NAMES)
 @takes_settings()
-def check(settings: Settings) -> None:
-    """Report everything that is wrong with settings, space, points, dataset, weights, resources and storage.
+def check(
+    settings: Settings,
+    every: Annotated[bool, typer.Option("--all", help="Tell all classes, and every place of what is found.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: docs/data.md.")] = False,
+) -> None:
+    """Say what the dataset is, what is likely wrong with it, and what else would keep a study from running.
 
-    Example: yolotune check study.yaml
+    Example: yolotune check --data path/to/data.yaml
     """
-    from yolotune.display.tables import print_plan
+    from yolotune.display.dataset import diagnosis_document, print_diagnosis
     from yolotune.record.folder import new_folder
-    from yolotune.tuner.check import check as check_settings
+    from yolotune.tuner.check import diagnose
 
-    print_plan(check_settings(settings), new_folder(settings))
+    found = diagnose(settings)
+    if as_json:
+        print(json.dumps(diagnosis_document(found), indent=2))
+    else:
+        print_diagnosis(found, new_folder(settings), every=every)
+        if found.problems:
+            raise UserError(found.problems)
+    if found.plan is None:
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command(context_settings=NAMES)
@@ -247,7 +261,7 @@ def _exit_code(command: Callable[..., Any], arguments: list[str]) -> int:
         command(args=arguments, prog_name="yolotune", standalone_mode=True)
     except UserError as error:
         print("\n".join(f"error: {problem}" for problem in error.problems), file=sys.stderr)
-        return 2
+        return BAD_INPUT
     except YolotuneError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

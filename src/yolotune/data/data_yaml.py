@@ -113,6 +113,8 @@ def split_entries(file: Path, data: dict[str, Any], split: str, root: Path, foun
         fix = f"correct {split}; it is relative to {root}."
         if data.get("download"):
             fix = "download it with Ultralytics or by hand first; yolotune never runs `download:` code."
+        elif data.get("path") and all((file.parent / part).exists() for part in parts):
+            fix = f"remove `path:` from {file.name}; what it names lies beside that file, where it is looked for then."
         elif data.get("path"):
             fix = f"correct {split} or path; path starts at the working directory, or else {datasets_dir()}."
         found.append(("split", Problem(where, f"there is no {', no '.join(missing)}.", fix)))

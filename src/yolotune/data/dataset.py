@@ -17,7 +17,8 @@ from typing import Any
 from yolotune._yaml import read_yaml
 from yolotune.data import labels
 from yolotune.data.data_yaml import class_names, dataset_root, find_yaml, image_channels, split_entries
-from yolotune.data.labels import Found, Sample, capped, label_path, list_images
+from yolotune.data.findings import Finding, Level, grouped
+from yolotune.data.labels import Found, Sample, label_path, list_images
 from yolotune.errors import Problem, UserError, fail
 
 SPLITS = ("train", "val", "test")
@@ -35,7 +36,7 @@ class Dataset:
         test: The same for testing; empty where there is none on disk.
         channels: Image channels.
         images: Number of usable images by split.
-        pixels: Height and width of each usable image by split, in the order of paths, not yet turned by EXIF.
+        pixels: Width and height of each usable image by split, in the order of paths, not yet turned by EXIF.
         instances: Number of labelled objects in them by split.
         ignored: Images left out of training by split; empty unless bad labels were allowed.
         fingerprint: sha256 of class names, relative image paths, image sizes and labels; survives a move.
@@ -75,6 +76,29 @@ class Dataset:
         }
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a dataset, be it right or wrong.
+
+    Attributes:
+        yaml: Absolute path of `data.yaml`.
+        names: Class names by class id; None where they are wrong.
+        root: Folder that the splits are relative to.
+        samples: All images with their labels, by split; without absent splits.
+        fingerprint: As of `Dataset`.
+        findings: All that is wrong with it; with `allow_bad_labels` what is wrong with single images is a note.
+        dataset: What a study needs; None where there is an error.
+    """
+
+    yaml: Path
+    names: dict[int, str] | None
+    root: Path
+    samples: dict[str, list[Sample]]
+    fingerprint: str
+    findings: list[Finding]
+    dataset: Dataset | None
+
+
 def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset:
     """Returns a dataset after looking at every image and label of it.
 
@@ -83,7 +107,23 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
         allow_bad_labels: Leave images with problems out, as Ultralytics does, instead of refusing them.
 
     Raises:
-        UserError: Everything that is wrong, at most `labels.SHOWN` problems of each kind.
+        UserError: Everything that is wrong, many problems of a kind told as one.
+    """
+    reading = read_dataset(path, allow_bad_labels=allow_bad_labels)
+    if reading.dataset is None:
+        raise UserError(found.problem() for found in reading.findings if found.level is Level.ERROR)
+    return reading.dataset
+
+
+def read_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Reading:
+    """Returns what there is of a dataset, and all that is wrong with it.
+
+    Args:
+        path: As `load_dataset` takes it.
+        allow_bad_labels: Likewise.
+
+    Raises:
+        UserError: `data.yaml` cannot be read.
     """
     file = find_yaml(str(path))
     data = read_yaml(file)
@@ -96,24 +136,26 @@ def load_dataset(path: str | Path, *, allow_bad_labels: bool = False) -> Dataset
     root = dataset_root(file, data)
     entries = {split: split_entries(file, data, split, root, found) for split in SPLITS}
     samples = {split: _samples(entries[split], names, found) for split in SPLITS}
+    present = {split: samples[split] for split in SPLITS if entries[split]}
+    usable = {split: [sample for sample in part if not sample.problems] for split, part in present.items()}
     for split in SPLITS:
         found += _split_problems(f"{file}: {split}", split, samples[split], allow_bad_labels)
     found += _leaks(samples["train"], samples["val"])
-    if found or names is None:
-        raise UserError(capped(found, str(file)))
-    present = {split: samples[split] for split in SPLITS if entries[split]}
-    usable = {split: [sample for sample in part if not sample.problems] for split, part in present.items()}
-    return Dataset(
-        yaml=file,
-        names=names,
-        channels=channels,
-        **entries,
-        images={split: len(part) for split, part in usable.items()},
-        pixels={split: tuple(s.pixels for s in part if s.pixels) for split, part in usable.items()},
-        instances={split: sum(sample.instances for sample in part) for split, part in usable.items()},
-        ignored={split: tuple(s.image for s in part if s.problems) for split, part in present.items()},
-        fingerprint=labels.fingerprint(names, root, present),
-    )
+    findings = [*grouped(found), *_sample_findings(present, usable, allow_bad_labels)]
+    fingerprint, dataset = labels.fingerprint(names or {}, root, present), None
+    if names is not None and not any(one.level is Level.ERROR for one in findings):
+        dataset = Dataset(
+            yaml=file,
+            names=names,
+            channels=channels,
+            **entries,
+            images={split: len(part) for split, part in usable.items()},
+            pixels={split: tuple(sample.pixels for sample in part) for split, part in usable.items()},
+            instances={split: sum(sample.instances for sample in part) for split, part in usable.items()},
+            ignored={split: tuple(s.image for s in part if s.problems) for split, part in present.items()},
+            fingerprint=fingerprint,
+        )
+    return Reading(file, names, root, present, fingerprint, findings, dataset)
 
 
 def with_val_trained(dataset: Dataset) -> Dataset:
@@ -142,11 +184,21 @@ def _samples(entries: tuple[str, ...], names: dict[int, str] | None, found: list
         return list(pool.map(functools.partial(labels.check_sample, nc=len(names) if names else None), images))
 
 
+def _sample_findings(
+    samples: dict[str, list[Sample]], usable: dict[str, list[Sample]], allow: bool
+) -> Iterator[Finding]:
+    """Yields what is wrong with single images and their labels, and whether they may be left out."""
+    found = [problem for part in samples.values() for sample in part for problem in sample.problems]
+    if allow:
+        yield from grouped(found, level=Level.NOTE)
+        return
+    enough = all(any(sample.instances for sample in usable.get(split, ())) for split in ("train", "val"))
+    yield from grouped(found, way_out="leave such images out: --allow-bad-labels" if enough else "")
+
+
 def _split_problems(where: str, split: str, samples: list[Sample], allow: bool) -> Iterator[Found]:
-    """Yields the problems of a split's images, and what is wrong with the split as a whole."""
+    """Yields what is wrong with a split as a whole."""
     problems = [found for sample in samples for found in sample.problems]
-    if not allow:
-        yield from problems
     usable = [sample for sample in samples if not sample.problems]
     if problems and not usable and allow:
         what = f"every image has problems. The first: {problems[0][1].what}"
@@ -154,7 +206,7 @@ def _split_problems(where: str, split: str, samples: list[Sample], allow: bool) 
     elif usable and split != "test" and not any(sample.labelled for sample in samples):
         what = f"no image has labels; they were looked for as {label_path(samples[0].image)} and so on."
         yield "unlabelled", Problem(where, what, "put images below images/, labels below labels/ beside it.")
-    elif usable and split != "test" and not any(sample.instances for sample in samples):
+    elif usable and split != "test" and (allow or not problems) and not any(sample.instances for sample in usable):
         yield "unlabelled", Problem(where, "no label file has a usable row.", "label the objects.")
 
 

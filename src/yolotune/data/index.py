@@ -20,8 +20,9 @@ import numpy as np
 
 from yolotune._yaml import write_atomic, write_yaml
 from yolotune.data.dataset import Dataset
+from yolotune.data.findings import grouped
 from yolotune.data.images import ImageStore, store_path
-from yolotune.data.labels import capped, label_path, list_images
+from yolotune.data.labels import label_path, list_images
 from yolotune.errors import Problem, UserError, fail
 
 #: Of the file format.
@@ -81,7 +82,7 @@ def build_index(dataset: Dataset, split: str, folder: Path) -> Path:
         cls, bboxes = rows[:, :1], rows[:, 1:]
         known.append({"im_file": image, "shape": shape, "cls": cls, "bboxes": bboxes, "segments": segments})
     if refused:
-        raise UserError(capped(refused, str(dataset.yaml)))
+        raise UserError(one.problem() for one in grouped(refused))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"labels-{split}.npz"
     write_index(path, known, dataset.ignored[split])

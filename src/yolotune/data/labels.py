@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from yolotune.data.content import mistaken
+from yolotune.data.polygons import measure
 from yolotune.errors import Problem, fail
 
 IMG_FORMATS = frozenset(
@@ -27,11 +29,10 @@ IMG_FORMATS = frozenset(
 SLACK = 0.01
 #: Pixels; Ultralytics ignores smaller images.
 MIN_SIDE = 10
-#: Problems shown of each kind; a thousand equal lines would hide the other kinds.
-SHOWN = 20
-
-#: A problem and its kind; only so many of a kind are shown.
+#: A problem and its kind; many of a kind are told as one.
 Found = tuple[str, Problem]
+#: Kind, what and fix of a problem.
+Wrong = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,29 @@ class Sample:
     Attributes:
         image: Absolute path.
         size: Of the image file, in bytes.
-        pixels: Height and width as in the file, not yet turned by EXIF; None where it cannot be read.
+        modified: When the image file was written, in ns since 1970.
+        pixels: Width and height; zeros where the image cannot be read.
         labelled: Whether there is a label file; without one the image is background.
         digest: sha256 of the label file, or nothing.
-        instances: Number of distinct objects, as Ultralytics drops duplicate rows.
+        objects: The distinct objects, as Ultralytics drops duplicate rows: an array `(n, 6)` of `polygons.measure`.
+        repeated: Lines of the label file that repeat an earlier one.
         problems: Everything wrong with image and labels.
     """
 
     image: str
     size: int
-    pixels: tuple[int, int] | None
+    modified: int
+    pixels: tuple[int, int]
     labelled: bool
     digest: str
-    instances: int
+    objects: np.ndarray
+    repeated: tuple[int, ...]
     problems: tuple[Found, ...]
+
+    @property
+    def instances(self) -> int:
+        """Number of distinct objects."""
+        return len(self.objects)
 
 
 def list_images(entries: Iterable[str]) -> list[str]:
@@ -98,36 +108,63 @@ def check_sample(image: str, nc: int | None) -> Sample:
         image: Absolute path.
         nc: Number of classes; None where `data.yaml` does not tell.
     """
-    pixels, found = _check_image(image)
-    size = os.stat(image).st_size if os.path.exists(image) else 0
+    pixels, found = _look_at(image)
+    status = os.stat(image) if os.path.exists(image) else None
     label = label_path(image)
+    rows: list[tuple[int, np.ndarray]] = []
+    repeated: list[int] = []
+    digest, labelled = "", True
     try:
         content = Path(label).read_bytes()
         lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
-        return Sample(image, size, pixels, False, "", 0, tuple(found))
+        labelled = False
     except (OSError, UnicodeDecodeError) as error:
         fix = "make it a UTF-8 text file that can be read."
         found.append(("label", Problem(label, f"the labels cannot be read: {error}.", fix)))
-        return Sample(image, size, pixels, True, "", 0, tuple(found))
-    distinct: set[bytes] = set()
+    else:
+        digest = hashlib.sha256(content).hexdigest()
+        rows, repeated, wrong = _read_rows(lines, nc)
+        found += [(kind, Problem(f"{label}:{number}", what, fix)) for number, (kind, what, fix) in wrong]
+    return Sample(
+        image=image,
+        size=status.st_size if status else 0,
+        modified=status.st_mtime_ns if status else 0,
+        pixels=pixels,
+        labelled=labelled,
+        digest=digest,
+        objects=measure(rows),
+        repeated=tuple(repeated),
+        problems=tuple(found),
+    )
+
+
+def _read_rows(
+    lines: Iterable[str], nc: int | None
+) -> tuple[list[tuple[int, np.ndarray]], list[int], list[tuple[int, Wrong]]]:
+    """Returns the distinct good rows of a label file by line, lines that repeat one, and what is wrong by line."""
+    rows: dict[bytes, tuple[int, np.ndarray]] = {}
+    repeated: list[int] = []
+    wrong: list[tuple[int, Wrong]] = []
     for number, line in enumerate(lines, 1):
         fields = line.split()
+        if not fields:
+            continue
         try:
             row = np.array(fields, dtype=np.float64)
-            problems = list(_row_problems(row, nc)) if fields else []
+            problems = list(_row_problems(row, nc))
         except ValueError as error:
-            problems = [
-                ("number", f"not a number: {error}.", "write class x1 y1 x2 y2 x3 y3 ..., all of them numbers.")
-            ]
-        found += [(kind, Problem(f"{label}:{number}", what, fix)) for kind, what, fix in problems]
-        if fields and not problems:
-            distinct.add(row.astype(np.float32).tobytes())
-    digest = hashlib.sha256(content).hexdigest()
-    return Sample(image, size, pixels, True, digest, len(distinct), tuple(found))
+            fix = "write class x1 y1 x2 y2 x3 y3 ..., all of them numbers."
+            problems = [("number", f"not a number: {error}.", fix)]
+        wrong += [(number, problem) for problem in problems]
+        if problems:
+            continue
+        if rows.setdefault(row.astype(np.float32).tobytes(), (number, row))[0] != number:
+            repeated.append(number)
+    return list(rows.values()), repeated, wrong
 
 
-def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str, str]]:
+def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[Wrong]:
     """Yields kind, what and fix of everything wrong with one label row `(class, x1, y1, ...)`."""
     label, points = values[0], values[1:]
     if not (label >= 0 and label % 1 == 0):
@@ -154,49 +191,52 @@ def _row_problems(values: np.ndarray, nc: int | None) -> Iterator[tuple[str, str
         yield "range", "the polygon is larger than the image.", fix
 
 
-def _check_image(image: str) -> tuple[tuple[int, int] | None, list[Found]]:
-    """Returns height and width of an image, and what would make Ultralytics ignore it or rewrite its file."""
+def _look_at(image: str) -> tuple[tuple[int, int], list[Found]]:
+    """Returns an image's width and height, and what would make Ultralytics ignore it, or rewrite its file."""
     try:
         with Image.open(image) as opened:
             opened.verify()
-            kind, (width, height) = str(opened.format).lower(), opened.size
+            kind, size = str(opened.format).lower(), opened.size
     except FileNotFoundError:
         fix = "correct the list; ./ is the list's folder, other paths start at the working directory."
-        return None, [("missing", Problem(image, "the image does not exist.", fix))]
+        return (0, 0), [("missing", Problem(image, "the image does not exist.", fix))]
     except Exception as error:  # Pillow's plugins raise SyntaxError, struct.error and many more
-        fix = "replace or remove the file."
-        return None, [("image", Problem(image, f"not a readable image: {error}.", fix))]
+        what, fix = _why_unreadable(image, error)
+        return (0, 0), [("image", Problem(image, f"not a readable image: {what}", fix))]
     found: list[Found] = []
-    if min(width, height) < MIN_SIDE:
-        what = f"{width} x {height} px, expected at least {MIN_SIDE} x {MIN_SIDE}."
+    if min(size) < MIN_SIDE:
+        what = f"{size[0]} x {size[1]} px, expected at least {MIN_SIDE} x {MIN_SIDE}."
         found.append(("small", Problem(image, what, "remove the image, or use a larger one.")))
     if kind not in IMG_FORMATS | {"jpeg2000"}:
         fix = f"use one of {', '.join(sorted(IMG_FORMATS))}."
         found.append(("format", Problem(image, f"a file of format {kind}.", fix)))
     if kind in ("jpg", "jpeg") and not _ends_as_jpeg(image):
         what = "a truncated JPEG (no end marker FFD9), which Ultralytics would overwrite in place."
-        fix = "copy the file again, or open and save it as a JPEG."
-        found.append(("truncated", Problem(image, what, fix)))
-    return (height, width), found
+        found.append(("truncated", Problem(image, what, "copy the file again, or open and save it as a JPEG.")))
+    return size, found
+
+
+def _why_unreadable(image: str, error: Exception) -> tuple[str, str]:
+    """Returns what is wrong with a file that Pillow cannot read, and the fix."""
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder.", "rename the folder."
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.strerror}.", "make the file readable."
+    if found := mistaken(image):
+        return found
+    if isinstance(error, (ImportError, UnidentifiedImageError)):
+        # Ultralytics, once imported, has Pillow try HEIC on whatever it does not know
+        with open(image, "rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                return "HEIC or AVIF, for which a library is missing.", "pip install pi-heif, or save it as JPEG."
+        return "in no format that is known.", "replace or remove the file."
+    return f"{str(error).rstrip('.')}.", "replace or remove the file."
 
 
 def _ends_as_jpeg(image: str) -> bool:
     with open(image, "rb") as file:
         file.seek(-2, os.SEEK_END)
         return file.read() == b"\xff\xd9"
-
-
-def capped(found: Iterable[Found], where: str) -> list[Problem]:
-    """Returns the problems kind by kind, the first `SHOWN` of each and the number of the others."""
-    kinds: dict[str, list[Problem]] = {}
-    for kind, problem in found:
-        kinds.setdefault(kind, []).append(problem)
-    shown: list[Problem] = []
-    for problems in kinds.values():
-        shown += problems[:SHOWN]
-        if len(problems) > SHOWN:
-            shown.append(Problem(where, f"… and {len(problems) - SHOWN} more like the last.", problems[SHOWN].fix))
-    return shown
 
 
 def fingerprint(names: Mapping[int, str], root: Path, samples: Mapping[str, Iterable[Sample]]) -> str:

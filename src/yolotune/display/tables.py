@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from yolotune.config.settings import Settings
+from yolotune.display.dataset import warning_lines
 from yolotune.display.formats import resume_command, short
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import number, plural
@@ -26,29 +26,22 @@ if TYPE_CHECKING:  # what is only printed need not be loaded by `yolotune best`
 # --- before a study ----------------------------------------------------------------------------------------------
 
 
-def print_plan(plan: Plan, folder: Path) -> None:
-    """Prints the outcome of `check`.
-
-    Args:
-        plan: What would be run.
-        folder: Where it would be kept.
-    """
-    console = _console()
-    for line in plan_lines(plan):
-        console.print(line)
-    console.print(f"[green]Ready.[/] The study would be kept in {escape(str(short(folder)))}.")
-
-
 def plan_lines(plan: Plan) -> list[str]:
+    """Returns in words, with rich's markup, what a plan will do, and on what data."""
+    data = plan.dataset
+    classes = "1 class" if data.nc == 1 else f"{data.nc} classes"
+    counted = f"{data.yaml}: {data.images['train']} train, {data.images['val']} val images, {classes}"
+    return [f"Data    {escape(counted)}", *warning_lines(plan.examined, data.yaml), *study_lines(plan)]
+
+
+def study_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do."""
-    settings, data, resources = plan.settings, plan.dataset, plan.resources
+    settings, resources = plan.settings, plan.resources
     place = f"{resources.gpu_share:.3g} GPU" if resources.gpu_share else "no GPU"
     images = f", {plan.images / 1e6:,.0f} MB of it decoded images, while it runs" if plan.images >= 1e6 else ""
     slots = f"one at a time, then up to {resources.slots}" if resources.auto else f"{resources.slots} at a time"
-    classes = "1 class" if data.nc == 1 else f"{data.nc} classes"
     cores = "1 core" if resources.cpu_share == 1 else f"{resources.cpu_share:.3g} cores"
     lines = [
-        f"Data    {data.yaml}: {data.images['train']} train, {data.images['val']} val images, {classes}",
         _trials(plan),
         f"Trial   {plan.model} at {settings.fixed['imgsz']} px, {slots}, {cores} and {place} each",
         f"Tracker {settings.tracker}, {plan.tracking}",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yolotune.data.content import mistaken
 from yolotune.errors import fail
+
+#: How files begin that torch.save wrote: a zip archive, or in old versions a pickle.
+PYTORCH = (b"PK", b"\x80\x02")
 
 
 def find_model(name: str) -> str:
@@ -85,9 +89,19 @@ def _task_of_weights(path: Path) -> str:
     try:
         model, _ = load_checkpoint(path)
     except Exception as error:  # torch, pickle and Ultralytics raise many kinds here; all mean the same to the user
-        what = f"cannot be loaded as Ultralytics weights: {_first_line(error)}"
-        raise fail(str(path), what, "use weights that Ultralytics saved, not an export.") from error
+        what, fix = _why_unreadable(path, error)
+        raise fail(str(path), f"cannot be loaded as Ultralytics weights: {what}", fix) from error
     return str(getattr(model, "task", None) or "unknown")
+
+
+def _why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
+    """Returns what is wrong with a file that cannot be loaded, and the fix."""
+    if found := mistaken(path):
+        return found
+    fix = "use weights that Ultralytics saved, not an export."
+    with path.open("rb") as file:
+        known = file.read(2) in PYTORCH
+    return (_first_line(error) if known else "it is no file that PyTorch wrote."), fix
 
 
 def _require_segmentation(task: str, name: str) -> None:

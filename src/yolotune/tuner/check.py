@@ -7,6 +7,7 @@ dataset, weights, resources and storage.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,8 @@ from yolotune.config.isolation import isolate
 from yolotune.config.points import read_points
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
-from yolotune.data.dataset import Dataset, load_dataset
+from yolotune.data.dataset import Dataset
+from yolotune.data.doctor import Examination, examine
 from yolotune.errors import Problem, UserError
 from yolotune.record.folder import new_folder
 from yolotune.schedulers import resolve
@@ -44,8 +46,46 @@ class Problems(list[Problem]):
             return None
 
 
+@dataclass(frozen=True)
+class Diagnosis:
+    """What there is to say of a study before it starts.
+
+    Attributes:
+        examined: Its dataset.
+        plan: What would be run; None where something is wrong.
+        problems: What is wrong beside the dataset.
+    """
+
+    examined: Examination
+    plan: Plan | None
+    problems: list[Problem]
+
+
+def diagnose(settings: Settings) -> Diagnosis:
+    """Returns what there is to say of a new study, right or wrong.
+
+    Args:
+        settings: Of the study.
+    """
+    isolate()
+    examined = _examine(settings)
+    try:
+        return Diagnosis(examined, check(settings, examined=examined), [])
+    except UserError as error:
+        return Diagnosis(examined, None, [one for one in error.problems if one not in examined.problems])
+
+
+def _examine(settings: Settings) -> Examination:
+    return examine(settings.data, imgsz=settings.imgsz, allow_bad_labels=settings.allow_bad_labels)
+
+
 def check(
-    settings: Settings, folder: Path | None = None, *, searches: bool = True, objects: Objects | None = None
+    settings: Settings,
+    folder: Path | None = None,
+    *,
+    searches: bool = True,
+    objects: Objects | None = None,
+    examined: Examination | None = None,
 ) -> Plan:
     """Returns what is to be run, or raises everything that is wrong with it.
 
@@ -54,6 +94,7 @@ def check(
         folder: Of the study that is resumed; None for a new one.
         searches: Whether the space is a user's; otherwise nothing but the seed varies.
         objects: What only Python can give to a study.
+        examined: Its dataset, where that has been examined already.
 
     Raises:
         UserError: All problems at once.
@@ -64,7 +105,9 @@ def check(
     settings, objects = resolve(settings), objects or Objects()
     problems += check_settings(settings, objects.sampler) if searches else check_fixed(settings)
     problems += check_events(objects.callbacks)
-    dataset = problems.collect(lambda: load_dataset(settings.data, allow_bad_labels=settings.allow_bad_labels))
+    examined = examined or _examine(settings)
+    problems += examined.problems
+    dataset = examined.dataset
     model = problems.collect(lambda: find_model(settings.model))
     tracking = problems.collect(lambda: preflight(settings))
     place = folder or new_folder(settings)
@@ -103,6 +146,7 @@ def check(
         disk=needed + images,
         images=images,
         notes=notes,
+        examined=examined,
         objects=objects,
     )
 

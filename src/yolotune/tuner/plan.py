@@ -10,6 +10,7 @@ from typing import Any
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.data.dataset import Dataset
+from yolotune.data.doctor import Examination
 from yolotune.record.provenance import Origin
 from yolotune.search import Sampler
 from yolotune.search.warm_start import Warm
@@ -82,6 +83,7 @@ class Plan:
         disk: Bytes that the study fills at most.
         warm: Those of the points that earlier studies gave.
         notes: What the user should know but need not mend, in words.
+        examined: What the dataset is, and what is likely wrong with it.
         folder: Where it is kept; None leaves that to the settings.
         origin: The search whose points it trains again; None for a search.
         keep_last: Whether last.pt is kept too.
@@ -98,6 +100,7 @@ class Plan:
     tracking: str
     disk: int
     notes: list[str]
+    examined: Examination = field(default_factory=lambda: Examination(None, ()))
     folder: Path | None = None
     origin: Origin | None = None
     keep_last: bool = False

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolotune.data.doctor import write_summary
 from yolotune.data.index import build_index, write_resolved, write_train_subset
 from yolotune.errors import StudyFailed
 from yolotune.record import checkpoint
@@ -168,6 +169,7 @@ def _write_job(plan: Plan, folder: Path) -> Job:
     settings, data = plan.settings, folder / "data"
     data.mkdir(exist_ok=True)
     _drop_images(folder)  # of a run that was killed: the dataset may have changed since
+    write_summary(plan.examined, data)
     fraction = settings.fixed.get("fraction", 1.0)
     return Job(
         model=plan.model,

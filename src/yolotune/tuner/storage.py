@@ -87,7 +87,7 @@ def share_images(settings: Settings, dataset: Dataset, disk: int, machines: int 
     fraction = settings.fixed.get("fraction", 1.0)
     trained = fraction if isinstance(fraction, int) else max(1, round(dataset.images["train"] * fraction))
     shapes = [*dataset.pixels["train"][:trained], *dataset.pixels["val"]]
-    size = sum(stored_size(*shape, imgsz, dataset.channels) for shape in shapes)
+    size = sum(stored_size(height, width, imgsz, dataset.channels) for width, height in shapes)
     memory, megabytes = psutil.virtual_memory().available // 2, f"{size / 1e6:,.0f} MB"
     if size > memory:
         half = f"{memory / 1e6:,.0f} MB, half of the free memory"

@@ -77,10 +77,10 @@ def test_all_mistakes_are_printed_at_once_with_exit_code_2(capsys: pytest.Captur
 def test_a_command_ends_with_a_word_and_a_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: BaseException, code: int, said: str
 ) -> None:
-    def check(settings: Settings) -> None:
+    def diagnose(settings: Settings) -> None:
         raise raised
 
-    monkeypatch.setitem(sys.modules, "yolotune.tuner.check", SimpleNamespace(check=check))
+    monkeypatch.setitem(sys.modules, "yolotune.tuner.check", SimpleNamespace(diagnose=diagnose))
     assert called("check", "--data", "d.yaml") == code
     assert capsys.readouterr().err == said
 
@@ -130,10 +130,10 @@ def test_ctrl_c_before_a_study_begins_says_one_word(tmp_path: Path) -> None:
 PATIENT = """
 import signal, sys, time, types
 signal.signal(signal.SIGINT, signal.default_int_handler)
-def check(settings):
+def diagnose(settings):
     print("checking", flush=True)
     time.sleep(30)
-sys.modules["yolotune.tuner.check"] = types.SimpleNamespace(check=check)
+sys.modules["yolotune.tuner.check"] = types.SimpleNamespace(diagnose=diagnose)
 from yolotune.cli import commands
 sys.exit(commands._exit_code(commands.app, ["check", "--data", "d.yaml"]))
 """

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from yolotune._yaml import read_yaml
-from yolotune.data import labels
 from yolotune.data.dataset import Dataset, load_dataset
 from yolotune.data.index import write_resolved
 from yolotune.data.shapes import make_shapes
@@ -343,12 +342,23 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         assert part in text
 
 
-def test_twenty_problems_of_a_kind_are_listed_and_the_others_counted(folder: Path) -> None:
-    label(folder, f"7 {TRIANGLE}\n" * 25 + "0 0.5 0.5 0.2 0.2\n")
-    found = problems(folder)
-    assert len(found) == labels.SHOWN + 2
-    assert found[20].what == "… and 5 more like the last."
-    assert "a box" in found[21].what
+def test_many_problems_of_a_kind_are_one_with_their_number(folder: Path) -> None:
+    bad = label(folder, f"7 {TRIANGLE}\n" * 25 + "0 0.5 0.5 0.2 0.2\n")
+    many, box = problems(folder)
+    assert many.where == f"{bad}:1"
+    assert many.what == "class id 7, but data.yaml has 3 classes, expected 0..2. There are 25 like this."
+    assert "a box" in box.what and box.where == f"{bad}:26"
+
+
+def test_whoever_may_leave_images_out_is_told_so(folder: Path) -> None:
+    label(folder, f"7 {TRIANGLE}\n")
+    (problem,) = problems(folder)
+    assert problem.fix.endswith("; or leave such images out: --allow-bad-labels.")
+    for file in (folder / "labels" / "val").iterdir():
+        file.write_text(f"7 {TRIANGLE}\n")
+    (problem,) = problems(folder)
+    assert "There are 4 like this." in problem.what
+    assert "--allow-bad-labels" not in problem.fix
 
 
 def test_bad_labels_may_be_left_out(folder: Path) -> None:

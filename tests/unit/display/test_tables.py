@@ -12,6 +12,7 @@ from rich.text import Text
 
 from records import write_study
 from yolotune.config.layers import make_settings
+from yolotune.data.doctor import Examination
 from yolotune.display.tables import (
     best_document,
     best_lines,
@@ -42,6 +43,7 @@ def planned(*, origin: Origin | None = None, notes: list[str] | None = None, **g
         disk=3e9,
         images=2e6,
         notes=notes or [],
+        examined=Examination(None, ()),
         origin=origin,
     )
     lines = [Text.from_markup(line).plain for line in plan_lines(plan)]

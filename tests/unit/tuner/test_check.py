@@ -442,7 +442,9 @@ def test_a_misspelt_argument_is_told_together_with_a_missing_point(data: Path) -
         ("broken.yaml", "a: [", "cannot be read as an architecture"),
         ("empty.yaml", "", "task 'detect', expected 'segment'"),
         ("model.onnx", "x", "expected weights"),
-        ("notes.pt", "no weights", "cannot be loaded"),
+        ("notes.pt", "no weights", "it is no file that PyTorch wrote"),
+        ("page.pt", "<html>404</html>", "a web page"),
+        ("empty.pt", "", "the file is empty"),
     ],
 )
 def test_a_model_that_will_not_train_is_refused(data: Path, name: str, content: str | None, reason: str) -> None:
