@@ -95,12 +95,15 @@ class Meter:
             self._sampler.close()
 
     def _taken(self) -> tuple[float, int]:
-        """Returns the CPU seconds so far and the resident bytes of the process and its children."""
-        seconds, resident = 0.0, 0
+        """Returns the CPU seconds so far and the resident bytes of the process and its children.
+
+        What draws curves (`drawing.py`) has a lower priority: it takes no core that a training wants.
+        """
+        seconds, resident, priority = 0.0, 0, self._process.nice()
         for process in (self._process, *self._process.children(recursive=True)):
             with contextlib.suppress(psutil.Error):  # a data loader may just have ended
                 times = process.cpu_times()
-                seconds += times.user + times.system
+                seconds += times.user + times.system if process.nice() <= priority else 0.0
                 resident += process.memory_info().rss
         return seconds, resident
 
