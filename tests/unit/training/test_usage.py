@@ -12,7 +12,7 @@ from processes import wait_for
 from yolotune.training.usage import Meter
 
 BUSY = "import os, sys; os.nice(int(sys.argv[1])); print(flush=True)\nwhile True: pass"
-HELD = "import sys; held = b"x" * 200_000_000; print(flush=True); sys.stdin.read()"
+HELD = "import sys; held = b'x' * 200_000_000; print(flush=True); sys.stdin.read()"
 
 
 def child(code: str, *arguments: str) -> subprocess.Popen[bytes]:
