@@ -68,7 +68,7 @@ def make_task(options: argparse.Namespace) -> dict[str, Any]:
     ]
     points[0] = first
     task = {"data": data, "model": model, "epochs": options.epochs, "fixed": fixed, "points": points, "space": space}
-    return {**task, "cpus": options.cpus}
+    return {**task, "cpus": options.cpus, "device": options.device}
 
 
 def run_peer(peer: str, task: dict[str, Any], slots: int | str, work: Path) -> meter.Cost:
@@ -101,7 +101,7 @@ def study_file(task: dict[str, Any], slots: int | str, folder: Path) -> dict[str
         "num_samples": len(task["points"]),
         "concurrent": slots,
         "cpus": max(1 if slots == "auto" else int(slots), task["cpus"] or os.cpu_count() or 1),
-        "device": "cpu",
+        "device": task["device"],
         "wandb": "offline",
         "space": task["space"],
         "points": task["points"][1:],
@@ -129,6 +129,7 @@ def measure(options: argparse.Namespace) -> None:
         "epochs": options.epochs,
         "trials": options.trials,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+        "device": options.device,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(options.rounds):
@@ -198,6 +199,7 @@ def main() -> None:
     runner.add_argument("--imgsz", type=int, default=64)
     runner.add_argument("--rounds", type=int, default=1)
     runner.add_argument("--cpus", type=int, help="cores that (e) shares out; all if not given")
+    runner.add_argument("--device", default="cpu", help="cpu, or a card such as 0")
     runner.add_argument("--label", default="", help="what is different about this run, for the table")
     printer = commands.add_parser("table")
     printer.add_argument("file", type=Path)

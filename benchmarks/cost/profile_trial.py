@@ -201,7 +201,7 @@ def main() -> None:
         for seconds, what in timeline(options.study):
             print(f"{seconds:8.1f} s  {what}" if seconds >= 0 else f"            {what}")
         return None
-    options.trials, options.cpus = 1, None
+    options.trials, options.cpus, options.device = 1, None, "cpu"
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory() as place:
         options.work = Path(place)

@@ -17,14 +17,19 @@ def read_task() -> dict[str, Any]:
     """Returns what to train, from the file that the command line names.
 
     Its keys: `data`, `model`, `epochs`, `fixed` (Ultralytics arguments of all trainings), `points` (those that vary),
-    `slots` (trainings at a time) and `folder` (where everything goes).
+    `slots` (trainings at a time), `folder` (where everything goes) and `device` (`cpu`, or the card).
     """
-    return dict(json.loads(Path(sys.argv[1]).read_text()))
+    return {"device": "cpu", **json.loads(Path(sys.argv[1]).read_text())}
+
+
+def gpu_share(task: dict[str, Any]) -> float:
+    """Returns the part of the card that each training is given."""
+    return 0.0 if task["device"] == "cpu" else 1 / task["slots"]
 
 
 def arguments(task: dict[str, Any]) -> dict[str, Any]:
     """Returns the Ultralytics arguments that all trainings share."""
-    common = {"data": task["data"], "epochs": task["epochs"], "device": "cpu", "patience": 0, "exist_ok": True}
+    common = {"data": task["data"], "epochs": task["epochs"], "device": task["device"], "patience": 0, "exist_ok": True}
     return {**common, **task["fixed"]}
 
 

@@ -16,7 +16,7 @@ import ray
 from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
-from benchmarks.peers import arguments, given_points, read_task
+from benchmarks.peers import arguments, given_points, gpu_share, read_task
 
 NAMES = {"precision": "precision", "recall": "recall", "map50": "mAP50", "map50_95": "mAP50-95"}
 
@@ -50,7 +50,7 @@ def train_yolo(config: dict[str, Any], task: dict[str, Any]) -> None:
             return  # the final evaluation
         settings = {"data": task["data"], "split": "train", "imgsz": trainer.args.imgsz, "plots": False}
         validator = SegmentationValidator(
-            args={**settings, "task": "segment", "batch": trainer.args.batch, "device": "cpu"},
+            args={**settings, "task": "segment", "batch": trainer.args.batch, "device": task["device"]},
             save_dir=trainer.save_dir / "train-split",
         )
         on_train = validator(model=deepcopy(trainer.ema.ema))
@@ -77,7 +77,7 @@ def main() -> None:
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     ray.init(num_cpus=task["slots"], include_dashboard=False)
     tune.Tuner(
-        tune.with_resources(tune.with_parameters(train_yolo, task=task), {"cpu": 1}),
+        tune.with_resources(tune.with_parameters(train_yolo, task=task), {"cpu": 1, "gpu": gpu_share(task)}),
         param_space=given_points(task),
         tune_config=tune.TuneConfig(
             search_alg=BasicVariantGenerator(points_to_evaluate=task["points"]),

@@ -9,7 +9,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ultralytics import YOLO
 from ultralytics.utils import NUM_THREADS
 
-from benchmarks.peers import arguments, given_points, read_task
+from benchmarks.peers import arguments, given_points, gpu_share, read_task
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
         space=given_points(task),
         search_alg=BasicVariantGenerator(points_to_evaluate=task["points"]),
         iterations=len(task["points"]),
+        gpu_per_trial=gpu_share(task) or None,
         grace_period=task["epochs"],
         **{**arguments(task), "plots": False, "project": task["folder"], "name": "tune"},
     )
