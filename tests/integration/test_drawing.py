@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from yolotune.training.drawing import DPI, NICENESS, Curves, DrawingError, drawing_process
@@ -59,3 +60,20 @@ def test_a_process_that_was_killed_is_said_and_replaced(folder: Path) -> None:
     with pytest.raises(DrawingError, match="died, exit code -9"):
         curves.wait()
     assert (folder / "results.png").exists(), "drawn by the next one"
+
+
+def test_labels_are_drawn_once_and_copied_to_trials_that_show_the_same(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    boxes, other = rng.uniform(0.2, 0.4, (30, 4)), rng.uniform(0.2, 0.4, (30, 4))
+    curves = Curves()
+    for name, shown in (("one", boxes), ("two", boxes), ("three", other)):
+        (folder / name).mkdir()
+        curves.draw("labels", folder=folder / name, boxes=shown, classes=np.zeros(30), names={0: "fish"})
+    curves.wait()
+    one, two, three = ((folder / name / "labels.jpg").read_bytes() for name in ("one", "two", "three"))
+    assert one == two != three
+    (folder / "one" / "labels.jpg").unlink()
+    (folder / "two" / "labels.jpg").unlink()
+    curves.draw("labels", folder=folder / "two", boxes=boxes, classes=np.zeros(30), names={0: "fish"})
+    curves.wait()
+    assert (folder / "two" / "labels.jpg").read_bytes() == two, "drawn again where the first is gone"

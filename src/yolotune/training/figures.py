@@ -1,10 +1,14 @@
 """The pictures of a training, drawn by Ultralytics' own functions from arrays. Importing it imports Ultralytics.
 
-Each function draws under the file names of Ultralytics, into the folder that it is given.
+Each function draws under the file names of Ultralytics, into the folder that it is given. Labels are the same in all
+trials of a study: what shows nothing else is drawn once and then copied.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,7 @@ def labels(folder: Path, boxes: np.ndarray, classes: np.ndarray, names: dict[int
         classes: `(n,)`.
         names: Of all classes.
     """
-    plot_labels(boxes, classes, names=names, save_dir=folder)
+    _once(folder / "labels.jpg", (boxes, classes), lambda: plot_labels(boxes, classes, names=names, save_dir=folder))
 
 
 def train_batch(folder: Path, number: int, batch: dict[str, np.ndarray], paths: list[str]) -> None:
@@ -62,10 +66,13 @@ def val_batch(
     if "masks" in predictions:
         predictions = {**predictions, "masks": np.unpackbits(predictions["masks"], axis=-1)}
     predictions = {**predictions, "img": batch["img"]}
-    for kind, shown in (("labels", batch), ("pred", predictions)):
-        plot_images(
-            labels=shown, paths=paths, fname=folder / f"val_batch{number}_{kind}.jpg", names=names, threaded=False
-        )
+
+    def draw(shown: dict[str, np.ndarray], path: Path) -> None:
+        plot_images(labels=shown, paths=paths, fname=path, names=names, threaded=False)
+
+    labelled = folder / f"val_batch{number}_labels.jpg"
+    _once(labelled, tuple(batch.values()), lambda: draw(batch, labelled))
+    draw(predictions, folder / f"val_batch{number}_pred.jpg")
 
 
 def curves(folder: Path, part: str, metric: Any, names: dict[int, str]) -> None:
@@ -120,3 +127,20 @@ def confusion_matrix(
 def results(folder: Path) -> None:
     """Draws the columns of results.csv over the epochs."""
     plot_results(file=folder / "results.csv")
+
+
+#: Where this process has drawn a picture, by its name and what it shows.
+_drawn: dict[tuple[str, bytes], Path] = {}
+
+
+def _once(path: Path, shows: tuple[np.ndarray, ...], draw: Callable[[], None]) -> None:
+    """Draws a picture, or copies the one of an earlier trial that shows the same."""
+    digest = hashlib.blake2b()
+    for values in shows:
+        digest.update(np.ascontiguousarray(values).data)
+    earlier = _drawn.get((path.name, digest.digest()))
+    if earlier is not None and earlier.exists():
+        shutil.copyfile(earlier, path)
+        return
+    draw()
+    _drawn[path.name, digest.digest()] = path
