@@ -144,7 +144,11 @@ def test_photographs_of_real_weights_carry_hostile_names(
     assert pictures.count() in (12, 18)  # six images, their labels, one model or two
     sizes = pictures.evaluate_all("all => all.map(one => one.naturalWidth)")
     assert all(width == 400 for width in sizes)
-    assert HOSTILE in page.inner_text("#photos")
+    key = page.locator("#photos .key")
+    assert HOSTILE in key.inner_text() and "false alarm" in key.inner_text()
+    bordered = "all => all.map(one => getComputedStyle(one).borderTopWidth + one.offsetWidth)"
+    assert {*key.locator(".swatch").evaluate_all(bordered)} == {"2px18"}, "every colour of the key is seen"
+    assert "found" in page.inner_text("#photos .photos")
     assert not faults
 
 

@@ -32,11 +32,19 @@ class Photo:
 
 @dataclass(frozen=True)
 class Photos:
-    """Rows of photographs, a column for the labels and one for each model; without rows, why there are none."""
+    """Rows of photographs, a column for the labels and one for each model.
+
+    Attributes:
+        columns: Their heads.
+        rows: Name of the image, and a photograph for each column.
+        missing: Without rows, why there are none.
+        key: Name and colour of each class that is drawn.
+    """
 
     columns: list[str]
     rows: list[tuple[str, list[Photo]]]
     missing: str = ""
+    key: tuple[tuple[str, str], ...] = ()
 
 
 class Painter:
@@ -130,4 +138,5 @@ def _read(folder: Path, trials: list[TrialRecord]) -> Photos:
             Photo(f"data:image/jpeg;base64,{uri}", caption) for uri, caption in zip(uris, row["captions"], strict=True)
         ]
         rows.append((row["image"], drawn))
-    return Photos(columns, rows, "" if rows else "No validation image has labels.")
+    key = tuple((name, color) for name, color in answer["key"])
+    return Photos(columns, rows, "" if rows else "No validation image has labels.", key)
