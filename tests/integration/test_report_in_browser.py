@@ -128,7 +128,7 @@ def test_a_real_study_ends_with_a_report(trained: tuple[StudyRecord, Told], open
     drawn = page.evaluate(DRAWN)
     assert {"best-so-far", "curves", "curves-train", "rungs"} <= drawn.keys()
     assert all(drawn.values()), drawn
-    assert HOSTILE in page.inner_text("#settings")
+    assert HOSTILE in page.inner_text("#settings") and HOSTILE in page.inner_text("#classes")
     assert page.locator("main img").count() == 0
     assert "finds next to nothing" in page.inner_text("#photos")
     assert not faults

@@ -112,6 +112,7 @@ def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> di
         "certainty": sentences.certainty(results),
         "next_steps": next_steps(results),
         "point": tables.best_point(results),
+        "classes": tables.class_table(results),
         "legend": _legend(results.record),
         "charts": charts,
         "extra_sections": _extra_sections(charts),

@@ -89,6 +89,19 @@ def test_a_study_of_the_first_schema_still_reports(tmp_path: Path) -> None:
     assert 'id="chart-rungs"' in text and "ASHA compared trials at" in text
 
 
+def test_f1_by_class_stands_beside_the_defaults(tmp_path: Path) -> None:
+    values = {0: [0.4] * 3, 1: [0.5] * 3}
+    study = write_study(tmp_path / "s", trials=2, epochs=3, values=values, scheduler="none")
+    assert 'id="classes"' not in text_of(study), "an older record has none"
+    for number, found in enumerate([{"cat": 0.2, "dog": 0.6}, {"cat": 0.5, "dog": 0.5, HOSTILE: 0.1}]):
+        ended = {"schema": 1, "verdict": "completed", "f1_by_class": found}
+        write_yaml(study / "trials" / f"{number:04d}" / "ended.yaml", ended)
+    text = text_of(study)
+    assert re.search(r"cat</th><td>0.500</td><td>0.200</td><td>\+0.300<", text)
+    assert re.search(r"dog</th><td>0.500</td><td>0.600</td><td>-0.100<", text)
+    assert re.search(r"alert\(1\)&gt;</th><td>0.100</td><td>–</td><td>–<", text)
+
+
 def test_points_of_earlier_studies_are_named(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=3, epochs=3)
     point = (study / "trials" / "0001" / "point.yaml").read_text().replace("schema: 1\n", "")
