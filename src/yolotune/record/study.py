@@ -94,12 +94,24 @@ class Confirmed:
         seeds: Those it was trained on.
         search_best: The best value of the search at that time. A trial found later has to beat it: a smaller value was
             there already when the confirmed point was chosen, and was no reason to choose another.
+        difference: Mean paired difference to the defaults; None for the defaults, and where they have no value.
+        uncertainty: Half width of its interval; None of fewer than two seeds.
+        verdict: What was concluded, in words.
     """
 
     trial: int
     mean: float
     seeds: tuple[int, ...]
     search_best: float
+    difference: float | None = None
+    uncertainty: float | None = None
+    verdict: str = ""
+
+    def better(self, mode: str) -> bool:
+        """Whether the whole interval lies on the good side of the defaults."""
+        if self.difference is None or self.uncertainty is None:
+            return False
+        return (self.difference if mode == "max" else -self.difference) > self.uncertainty
 
     def beaten_by(self, value: float, mode: str) -> bool:
         """Whether a search value is reason enough to prefer its trial to the confirmed one."""
@@ -159,11 +171,22 @@ class StudyRecord:
             UserError: The file that says so is damaged.
         """
         path = self.folder / CONFIRMED
-        said = _plain(path).get("best") if path.exists() else None
+        document = _plain(path) if path.exists() else {}
+        said = document.get("best")
         if said is None:
             return None
         try:
-            found = Confirmed(said["trial"], said["mean"], tuple(said["seeds"]), said["search_best"])
+            points = document.get("points", ())
+            point: dict[str, Any] = next((one for one in points if one["trial"] == said["trial"]), {})
+            found = Confirmed(
+                trial=said["trial"],
+                mean=said["mean"],
+                seeds=tuple(said["seeds"]),
+                search_best=said["search_best"],
+                difference=point.get("difference"),
+                uncertainty=point.get("uncertainty"),
+                verdict=str(document.get("verdict", "")),
+            )
         except (KeyError, TypeError) as error:
             raise fail(str(path), "damaged: it does not say which point is best.", "run the confirm again.") from error
         return found if any(trial.number == found.trial for trial in self.trials) else None

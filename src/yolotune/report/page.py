@@ -106,7 +106,7 @@ def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> di
     columns, rows = tables.trial_table(results)
     return {
         "results": results,
-        "headline": sentences.HEADLINES[results.kind],
+        "headline": sentences.headline(results),
         "tiles": sentences.tiles(results),
         "conclusion": sentences.conclusion(results),
         "certainty": sentences.certainty(results),

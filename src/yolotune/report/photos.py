@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolotune.metrics import is_finite
+from yolotune.metrics import LEAST_F1, is_finite
 from yolotune.record.study import TrialRecord
 from yolotune.report.results import Results
 from yolotune.report.trials import best_report
 
 #: Photographs, and seconds that drawing them may take.
 COUNT, SECONDS = 6, 120.0
-#: Below this mask F1 a model finds next to nothing, and its photographs would only show that.
-LEAST_F1 = 0.02
 
 
 @dataclass(frozen=True)

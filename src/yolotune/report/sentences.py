@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yolotune.config.scheduling import NoScheduler
-from yolotune.metrics import overfitting_level
+from yolotune.metrics import LEAST_F1, overfitting_level
 from yolotune.record.provenance import told_of
 from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord, TrialRecord
@@ -12,16 +12,28 @@ from yolotune.report.importance import ENOUGH
 from yolotune.report.outcome import sentence
 from yolotune.report.results import Gain, Results, dataset_count
 from yolotune.report.rungs import first_rung
-from yolotune.report.trials import SHOWN, TRAINED_IN_FULL, level_counts
+from yolotune.report.trials import SHOWN, TRAINED_IN_FULL, level_counts, verdict_of
 
 HEADLINES = {
     Gain.NOTHING: "No trial has a value yet.",
     Gain.UNKNOWN: "There is a best point, but nothing to compare it with.",
     Gain.NONE: "The search has not beaten Ultralytics’ defaults.",
     Gain.NOISE: "The best point is not clearly better than Ultralytics’ defaults.",
-    Gain.LIKELY: "The best point is probably better than Ultralytics’ defaults.",
-    Gain.CLEAR: "The best point is better than Ultralytics’ defaults.",
+    Gain.LIKELY: "The best point may be better than Ultralytics’ defaults.",
+    Gain.CLEAR: "The best point looks better than Ultralytics’ defaults.",
 }
+
+
+def headline(results: Results) -> str:
+    """Returns what was found, in one sentence: `is better` only where fresh seeds have shown it."""
+    held = results.proven
+    if held is None:
+        return HEADLINES[results.kind]
+    if held.trial == 0:
+        return "On fresh seeds no point has beaten Ultralytics’ defaults."
+    if held.better(results.record.mode):
+        return f"Trial {held.trial} is better than Ultralytics’ defaults, on fresh seeds too."
+    return f"On fresh seeds trial {held.trial} is not clearly better than Ultralytics’ defaults."
 
 
 def tiles(results: Results) -> list[tuple[str, str, str]]:
@@ -32,9 +44,13 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
         shown.append((number(best.value, 3), label(record.metric), f"trial {best.number}, epoch {best.best_epoch}"))
     if results.gain is not None and results.kind is not Gain.UNKNOWN and best and best is not results.defaults:
         sign = "+" if record.mode == "max" else "−"
-        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "probably real", Gain.CLEAR: "larger than the noise"}
+        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "may be real", Gain.CLEAR: "larger than the noise"}
         remark = f"{worth.get(results.kind, 'nothing')} (±{number(results.noise.level, 3)})"
         shown.append((f"{sign}{number(results.gain, 3)}", "over the defaults", remark))
+    held = results.proven
+    if held is not None and held.difference is not None and held.uncertainty is not None:
+        remark = f"±{number(held.uncertainty, 3)}, {plural(len(held.seeds), 'seed')}"
+        shown.append((f"{held.difference:+.3f}".replace("-", "−"), f"trial {held.trial} on fresh seeds", remark))
     if record.trials:
         remark = f"of {results.full_epochs:,}, {results.saved:.0%} saved"
         shown.append((f"{record.epochs_trained:,}", "epochs trained", remark))
@@ -66,7 +82,17 @@ def _gained(results: Results) -> str:
     less = "" if results.record.mode == "max" else ", where less is better"
     return (
         f"{first}{less}; Ultralytics’ defaults, trial 0, reached {number(defaults.value, 3)}: a gain of "
-        f"{number(results.gain, 3)}."
+        f"{number(results.gain, 3)}.{_unequal_epochs(best, defaults)}"
+    )
+
+
+def _unequal_epochs(best: TrialRecord, defaults: TrialRecord) -> str:
+    """Returns that the compared trials trained for different times, if they did."""
+    if len(best.epochs) == len(defaults.epochs):
+        return ""
+    return (
+        f" The comparison is at unequal epochs: trial {best.number} ({verdict_of(best)}) trained "
+        f"{plural(len(best.epochs), 'epoch')}, trial 0 ({verdict_of(defaults)}) {len(defaults.epochs):,}."
     )
 
 
@@ -176,7 +202,7 @@ def _compared_with_noise(results: Results) -> str:
     if results.kind is Gain.NOISE:
         return f"{compared} may be noise, and {luck}: confirm it before you rely on it."
     if results.kind is Gain.LIKELY:
-        return f"{compared} is probably real, and {luck}: confirm it with other seeds."
+        return f"{compared} may be real, and {luck}: confirm it with other seeds."
     return f"{compared} is far more than noise, though {luck}."
 
 
@@ -189,7 +215,7 @@ def _confirmed(results: Results) -> str:
     return (
         f"Trained again in full on {plural(len(confirmed.seeds), 'fresh seed')}, trial {confirmed.trial} was the best "
         f"of those compared: {number(confirmed.mean, 3)} on average, where the search had seen {number(searched, 3)}. "
-        "confirm/confirmed.yaml has the comparison with the defaults."
+        f"{confirmed.verdict or 'confirm/confirmed.yaml has the comparison with the defaults.'}"
     )
 
 
@@ -258,9 +284,9 @@ def about_importance(results: Results) -> str:
 
 def about_overfitting(results: Results) -> str:
     """Returns how many trials overfit, and how far the best one does."""
-    gaps = results.gaps
+    gaps, lost = results.gaps, _learned_nothing(results.unlearned)
     if not gaps:
-        return "No trial reported F1 on both splits, so nothing can be said about overfitting."
+        return lost or "No trial reported F1 on both splits, so nothing can be said about overfitting."
     text = f"Train F1 less val F1 at each trial’s best epoch: {listed(level_counts(gaps))}, by the guide’s bands."
     if results.best and results.best.number in gaps:
         gap = gaps[results.best.number]
@@ -268,4 +294,13 @@ def about_overfitting(results: Results) -> str:
     short = sum(trial.number in gaps and trial.verdict not in TRAINED_IN_FULL for trial in results.record.trials)
     if short:
         text += f" {short:,} of these trials did not train to the end, and had little time to overfit."
-    return text
+    return f"{text} {lost}" if lost else text
+
+
+def _learned_nothing(trials: list[int]) -> str:
+    """Returns which trials are left out because they learned nothing."""
+    if not trials:
+        return ""
+    numbers = listed([str(number) for number in trials], 8)
+    subject = f"Trial {numbers}" if len(trials) == 1 else f"Trials {numbers}"
+    return f"{subject} learned nothing (F1 below {LEAST_F1} on train and val), which is no sign of good training."

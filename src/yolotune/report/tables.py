@@ -18,6 +18,8 @@ from yolotune.report.trials import reason_of, seconds_of, value_so_far, verdict_
 
 #: Class names shown of a dataset with many.
 NAMES_SHOWN = 200
+#: In place of a level of overfitting.
+UNLEARNED = "learned nothing"
 #: Lines and characters shown of the end of a trial's error.txt.
 ERROR_LINES, ERROR_CHARACTERS = 14, 4000
 
@@ -70,7 +72,7 @@ def _numbers(results: Results, trial: TrialRecord) -> list[str]:
         str(len(trial.epochs)),
         f"{seconds_of(trial):.0f} s",
         NO_VALUE if gap is None else f"{gap:+.3f}",
-        NO_VALUE if gap is None else overfitting_level(gap),
+        overfitting_level(gap) if gap is not None else UNLEARNED if trial.number in results.unlearned else NO_VALUE,
     ]
 
 

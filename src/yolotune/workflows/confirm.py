@@ -169,11 +169,11 @@ def compared(
     rows = {trial.number: [found.get((trial.number, seed)) for seed in seeds] for trial in chosen}
     points = tuple(compare(trial.number, trial.value, rows[trial.number], rows[0]) for trial in chosen)
     best = best_of(points, search.mode)
-    held = None
+    held, said = None, conclusion(points, search.mode)
     if best is not None and best.mean is not None:
         known = search.best.value if search.best and search.best.value is not None else best.mean
-        held = Confirmed(best.trial, best.mean, tuple(seeds), known)
-    return Confirmation(record, tuple(seeds), points, held, conclusion(points, search.mode))
+        held = Confirmed(best.trial, best.mean, tuple(seeds), known, best.difference, best.uncertainty, said)
+    return Confirmation(record, tuple(seeds), points, held, said)
 
 
 def _plan(
