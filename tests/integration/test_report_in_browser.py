@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -213,6 +215,25 @@ def test_the_table_is_sorted_by_keyboard(made: Path, open_page: Open) -> None:
         assert len(values) == 40 and values == order(values)
     assert page.locator(".trials [aria-sort]").count() == 1
     assert not faults
+
+
+@in_browser
+def test_trials_and_charts_are_saved_without_a_request(made: Path, open_page: Open) -> None:
+    page, faults = open_page(made, viewport={"width": 1200, "height": 900})
+    with page.expect_download() as saving:
+        page.click("#trials a[download]")
+    assert saving.value.suggested_filename.endswith("-trials.csv")
+    with open(saving.value.path(), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == [str(number) for number in range(40)]
+    assert rows[5]["reason"] == HOSTILE and float(rows[0]["lr0"]) > 0
+    page.locator("#chart-curves").hover()
+    with page.expect_download() as saving:
+        page.click("#chart-curves .modebar-btn")
+    assert saving.value.suggested_filename == "curves.png"
+    height, width = cv2.imread(str(saving.value.path())).shape[:2]
+    assert height == 2 * 340 and width > height
+    assert not [fault for fault in faults if not fault.startswith("blob:")], "nothing but the page's own picture"
 
 
 @in_browser

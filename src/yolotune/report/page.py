@@ -16,6 +16,7 @@ from yolotune._yaml import write_atomic
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.report import sentences, tables
 from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
+from yolotune.report.download import data_uri, trials_csv
 from yolotune.report.next_steps import next_steps
 from yolotune.report.photos import Painter, Photos, photographs
 from yolotune.report.results import Results, results_of
@@ -87,6 +88,7 @@ def render(results: Results, photos: Photos, redact: Callable[[str], str] = str)
     text = _template().render(
         **page_content(results, charts),
         photos=photos,
+        csv=data_uri(redact(trials_csv(results)), "text/csv"),
         nonce=nonce,
         plotly=f"/* plotly.js {nonce} */",
         figures=embedded({chart.name: chart.figure for chart in all_charts(charts)}),

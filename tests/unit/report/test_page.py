@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
 import re
 import subprocess
@@ -176,6 +179,17 @@ def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
     assert embedded and "<" not in embedded[1]
     hover = json.dumps(json.loads(embedded[1]))  # plotly reads tags, so its texts carry entities
     assert "&lt;img" in hover and "<img" not in hover
+
+
+def test_the_table_of_trials_holds_no_formula_and_no_secret(tmp_path: Path) -> None:
+    endings = {1: Ending(Verdict.FAILED, "=cmd|'/c calc'!A0"), 2: Ending(Verdict.FAILED, "key s3cret, two\nlines")}
+    study = write_study(tmp_path / "s", trials=3, epochs=3, endings=endings)
+    text = write_report(study, photos=False, redact=lambda text: text.replace("s3cret", "***")).read_text("utf-8")
+    found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', text)
+    assert found
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(found[1]).decode())))
+    assert [row["reason"] for row in rows[1:]] == ["'=cmd|'/c calc'!A0", "key ***, two\nlines"]
+    assert float(rows[0]["momentum"]) == read_yaml(study / "trials" / "0000" / "point.yaml", whole=True)["momentum"]
 
 
 def test_embedded_json_cannot_end_its_element() -> None:
