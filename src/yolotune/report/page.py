@@ -16,6 +16,7 @@ from yolotune._yaml import write_atomic
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.report import sentences, tables
 from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
+from yolotune.report.dataset import dataset_summary
 from yolotune.report.download import data_uri, trials_csv
 from yolotune.report.next_steps import next_steps
 from yolotune.report.photos import Painter, Photos, photographs
@@ -115,6 +116,7 @@ def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> di
         "next_steps": next_steps(results),
         "point": tables.best_point(results),
         "classes": tables.class_table(results),
+        "dataset": dataset_summary(results.record.folder),
         "legend": _legend(results.record),
         "charts": charts,
         "extra_sections": _extra_sections(charts),
