@@ -22,6 +22,7 @@ from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
 from yolotune.metrics import better, is_finite
+from yolotune.record.confirmed import CONFIRMED, Confirmed, read_confirmed
 from yolotune.record.provenance import Origin, Provenance, read_provenance
 from yolotune.record.provenance import known_from as provenance_of
 from yolotune.record.verdict import FINISHED, PAUSED, Ending, Verdict
@@ -29,8 +30,6 @@ from yolotune.record.worked_time import seconds_worked
 
 #: Of the files of a trial; that of study.yaml is `config.compat.SCHEMA`.
 SCHEMA = 1
-#: In the folder of a search: what was found when its best points were trained again.
-CONFIRMED = Path("confirm") / "confirmed.yaml"
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,40 +81,6 @@ class TrialRecord:
     def __repr__(self) -> str:
         value = "no value" if self.value is None else f"value {self.value:.4f}"
         return f"TrialRecord({self.number}, {self.verdict or 'running'}, {value}, {len(self.epochs)} epochs)"
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """The point that was best when the best ones were trained again on fresh seeds.
-
-    Attributes:
-        trial: Of the search.
-        mean: Its objective, over the seeds.
-        seeds: Those it was trained on.
-        search_best: The best value of the search at that time. A trial found later has to beat it: a smaller value was
-            there already when the confirmed point was chosen, and was no reason to choose another.
-        difference: Mean paired difference to the defaults; None for the defaults, and where they have no value.
-        uncertainty: Half width of its interval; None of fewer than two seeds.
-        verdict: What was concluded, in words.
-    """
-
-    trial: int
-    mean: float
-    seeds: tuple[int, ...]
-    search_best: float
-    difference: float | None = None
-    uncertainty: float | None = None
-    verdict: str = ""
-
-    def better(self, mode: str) -> bool:
-        """Whether the whole interval lies on the good side of the defaults."""
-        if self.difference is None or self.uncertainty is None:
-            return False
-        return (self.difference if mode == "max" else -self.difference) > self.uncertainty
-
-    def beaten_by(self, value: float, mode: str) -> bool:
-        """Whether a search value is reason enough to prefer its trial to the confirmed one."""
-        return better(value, self.search_best, mode)
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,26 +135,9 @@ class StudyRecord:
         Raises:
             UserError: The file that says so is damaged.
         """
-        path = self.folder / CONFIRMED
-        document = _plain(path) if path.exists() else {}
-        said = document.get("best")
-        if said is None:
-            return None
-        try:
-            points = document.get("points", ())
-            point: dict[str, Any] = next((one for one in points if one["trial"] == said["trial"]), {})
-            found = Confirmed(
-                trial=said["trial"],
-                mean=said["mean"],
-                seeds=tuple(said["seeds"]),
-                search_best=said["search_best"],
-                difference=point.get("difference"),
-                uncertainty=point.get("uncertainty"),
-                verdict=str(document.get("verdict", "")),
-            )
-        except (KeyError, TypeError) as error:
-            raise fail(str(path), "damaged: it does not say which point is best.", "run the confirm again.") from error
-        return found if any(trial.number == found.trial for trial in self.trials) else None
+        found = read_confirmed(self.folder / CONFIRMED)
+        known = found is not None and any(trial.number == found.trial for trial in self.trials)
+        return found if known else None
 
     @property
     def chosen(self) -> TrialRecord | None:

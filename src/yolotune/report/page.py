@@ -14,7 +14,7 @@ from typing import Any
 import yolotune.report.charts  # noqa: F401  # registers the built-in charts
 from yolotune._yaml import write_atomic
 from yolotune.record.study import StudyRecord, read_study
-from yolotune.report import sentences, tables
+from yolotune.report import section_texts, sentences, tables
 from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
 from yolotune.report.dataset import dataset_summary
 from yolotune.report.download import data_uri, trials_csv
@@ -120,11 +120,11 @@ def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> di
         "legend": _legend(results.record),
         "charts": charts,
         "extra_sections": _extra_sections(charts),
-        "left_out": sentences.left_out(results.record),
-        "about_rungs": sentences.about_rungs(results),
+        "left_out": section_texts.left_out(results.record),
+        "about_rungs": section_texts.about_rungs(results),
         "rung_table": tables.rung_table(results),
-        "about_importance": sentences.about_importance(results),
-        "about_overfitting": sentences.about_overfitting(results),
+        "about_importance": section_texts.about_importance(results),
+        "about_overfitting": section_texts.about_overfitting(results),
         "columns": columns,
         "rows": rows,
         "failures": tables.failures(results),

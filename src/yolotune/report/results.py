@@ -13,7 +13,8 @@ from typing import Any
 
 from yolotune.config.settings import Settings
 from yolotune.metrics import SCORES
-from yolotune.record.study import Confirmed, StudyRecord, TrialRecord
+from yolotune.record.confirmed import Confirmed
+from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.record.verdict import Verdict
 from yolotune.report.importance import Importance, importance
 from yolotune.report.outcome import Outcome, outcome

@@ -19,17 +19,10 @@ from yolotune.config.layers import load_settings
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
+from yolotune.record.confirmed import CONFIRMED, Confirmed
 from yolotune.record.folder import owned
 from yolotune.record.provenance import Origin
-from yolotune.record.study import (
-    CONFIRMED,
-    SCHEMA,
-    Confirmed,
-    StudyRecord,
-    TrialRecord,
-    best_trials,
-    read_study,
-)
+from yolotune.record.study import SCHEMA, StudyRecord, TrialRecord, best_trials, read_study
 from yolotune.record.verdict import FINISHED
 from yolotune.record.writer import write_confirmed_best
 from yolotune.tuner.advice import advice

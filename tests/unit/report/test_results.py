@@ -12,7 +12,7 @@ from records import ENVIRONMENT, write_study
 from yolotune._yaml import write_yaml
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
-from yolotune.report import sentences
+from yolotune.report import section_texts, sentences
 from yolotune.report.importance import importance
 from yolotune.report.next_steps import next_steps
 from yolotune.report.results import Gain, Results, results_of
@@ -163,7 +163,7 @@ def test_importance_finds_what_decides_and_not_what_does_not(tmp_path: Path) -> 
 
 def test_importance_needs_ten_trials(tmp_path: Path) -> None:
     results = results_in(write_study(tmp_path / "s", trials=9, epochs=3, scheduler="none"))
-    assert results.importance is None and "importance means nothing yet" in sentences.about_importance(results)
+    assert results.importance is None and "importance means nothing yet" in section_texts.about_importance(results)
 
 
 def test_points_of_an_older_space_are_left_out_of_the_importance(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_trial_that_learned_nothing_does_not_count_as_good(tmp_path: Path) -> 
     file.write_text("".join(json.dumps({**row, "train_seg_metrics/F1": 0.001}) + "\n" for row in rows))
     results = results_in(study)
     assert results.gaps.keys() == {0} and results.unlearned == [1]
-    said = sentences.about_overfitting(results)
+    said = section_texts.about_overfitting(results)
     assert "1 good, 0 warning and 0 severe" in said and "Trial 1 learned nothing" in said
     _, table = trial_table(results)
     assert "learned nothing" in table[1].cells and "learned nothing" not in table[0].cells
@@ -200,4 +200,4 @@ def test_large_studies_show_the_best_trial_0_and_a_sample(tmp_path: Path) -> Non
     assert len(shown) == SHOWN and study.trials[0] in shown and study.best in shown
     later = [trial for trial in shown if trial.number > SHOWN]
     assert len(later) > 10, "no part of the study is missing"
-    assert f"Drawn are {SHOWN} of 270 trials" in sentences.left_out(study)
+    assert f"Drawn are {SHOWN} of 270 trials" in section_texts.left_out(study)
