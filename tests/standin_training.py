@@ -33,6 +33,7 @@ class StandInTrainer:
 
     def __init__(self, job: Job, point: Point, folder: Path, on_epoch: OnEpoch, resume: Path | None) -> None:
         self.final: dict[str, float] = {}
+        self.final_f1: dict[str, float] = {}
         self.curves = Curves()
         self.alone = True
         self._job = job
@@ -75,6 +76,7 @@ class StandInTrainer:
     def _evaluate(self) -> None:
         checkpoint.close(self._weights, self._epoch, keep_last=self._job.keep_last)
         self.final = {"seg_metrics/F1": 0.5}
+        self.final_f1 = {"circle": 0.6, "square": 0.4}
 
     def _own_ending(self) -> Ending | None:
         return Ending(Verdict.COMPLETED, f"all {self._epoch} epochs") if self._epoch == self._job.epochs else None

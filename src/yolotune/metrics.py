@@ -30,6 +30,8 @@ COMPUTED = "objective/"
 #: Overfitting by the gap between train F1 and val F1; the guide's examples are 3 %, 15 % and 35 %, these lie between.
 LEVELS = ("good", "warning", "severe")
 WARNING_GAP, SEVERE_GAP = 0.10, 0.25
+#: Below this F1 a model finds next to nothing.
+LEAST_F1 = 0.02
 
 _ALIASES = {
     f"metrics/{name}{suffix}": f"{group}/{short}" for suffix, group in SUFFIX.items() for name, short in SHORT.items()
@@ -141,9 +143,12 @@ def overfitting_level(gap: float) -> str:
 
 
 def overfitting(row: Mapping[str, Any]) -> dict[str, float]:
-    """Returns `overfitting/gap` and `overfitting/level` (0, 1 or 2) of an epoch report; nothing without both F1."""
+    """Returns `overfitting/gap` and `overfitting/level` (0, 1 or 2) of an epoch report.
+
+    Nothing without both F1, and nothing where both are below `LEAST_F1`: who has learned nothing does not overfit.
+    """
     train, val = row.get("train_seg_metrics/F1"), row.get("seg_metrics/F1")
-    if is_finite(train) and is_finite(val):
+    if is_finite(train) and is_finite(val) and max(train, val) >= LEAST_F1:
         gap = round(train - val, 5)
         return {"overfitting/gap": gap, "overfitting/level": LEVELS.index(overfitting_level(gap))}
     return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -128,7 +130,7 @@ def test_a_real_study_ends_with_a_report(trained: tuple[StudyRecord, Told], open
     drawn = page.evaluate(DRAWN)
     assert {"best-so-far", "curves", "curves-train", "rungs"} <= drawn.keys()
     assert all(drawn.values()), drawn
-    assert HOSTILE in page.inner_text("#settings")
+    assert HOSTILE in page.inner_text("#settings") and HOSTILE in page.inner_text("#classes")
     assert page.locator("main img").count() == 0
     assert "finds next to nothing" in page.inner_text("#photos")
     assert not faults
@@ -144,7 +146,11 @@ def test_photographs_of_real_weights_carry_hostile_names(
     assert pictures.count() in (12, 18)  # six images, their labels, one model or two
     sizes = pictures.evaluate_all("all => all.map(one => one.naturalWidth)")
     assert all(width == 400 for width in sizes)
-    assert HOSTILE in page.inner_text("#photos")
+    key = page.locator("#photos .key")
+    assert HOSTILE in key.inner_text() and "false alarm" in key.inner_text()
+    bordered = "all => all.map(one => getComputedStyle(one).borderTopWidth + one.offsetWidth)"
+    assert {*key.locator(".swatch").evaluate_all(bordered)} == {"2px18"}, "every colour of the key is seen"
+    assert "found" in page.inner_text("#photos .photos")
     assert not faults
 
 
@@ -209,6 +215,25 @@ def test_the_table_is_sorted_by_keyboard(made: Path, open_page: Open) -> None:
         assert len(values) == 40 and values == order(values)
     assert page.locator(".trials [aria-sort]").count() == 1
     assert not faults
+
+
+@in_browser
+def test_trials_and_charts_are_saved_without_a_request(made: Path, open_page: Open) -> None:
+    page, faults = open_page(made, viewport={"width": 1200, "height": 900})
+    with page.expect_download() as saving:
+        page.click("#trials a[download]")
+    assert saving.value.suggested_filename.endswith("-trials.csv")
+    with open(saving.value.path(), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == [str(number) for number in range(40)]
+    assert rows[5]["reason"] == HOSTILE and float(rows[0]["lr0"]) > 0
+    page.locator("#chart-curves").hover()
+    with page.expect_download() as saving:
+        page.click("#chart-curves .modebar-btn")
+    assert saving.value.suggested_filename == "curves.png"
+    height, width = cv2.imread(str(saving.value.path())).shape[:2]
+    assert height == 2 * 340 and width > height
+    assert not [fault for fault in faults if not fault.startswith("blob:")], "nothing but the page's own picture"
 
 
 @in_browser

@@ -17,7 +17,8 @@ from yolotune._yaml import write_yaml
 from yolotune.config.layers import load_settings
 from yolotune.data.index import read_index
 from yolotune.errors import UserError
-from yolotune.record.study import Confirmed, read_study
+from yolotune.record.confirmed import Confirmed
+from yolotune.record.study import read_study
 from yolotune.workflows.model_card import SEEN
 from yolotune.workflows.retrain import arguments, changed_arguments, retrain
 

@@ -77,6 +77,8 @@ def test_a_stopped_training_ends_like_a_full_one(learned: Learned) -> None:
     best, _ = metrics.best_epoch(rows, "seg_metrics/F1", "max") or (0, 0.0)
     expected = {name: rows[best - 1][name] for name in metrics.SCORES if not name.startswith("train_")}
     assert trainer.final == pytest.approx(expected, abs=1e-3)
+    assert trainer.final_f1.keys() == {"circle", "square", "triangle"}
+    assert metrics.mean_f1(trainer.final_f1.values()) == pytest.approx(expected["seg_metrics/F1"], abs=1e-3)
     assert trainer.ending is None, "the reason is known to whoever stopped it"
 
 

@@ -22,6 +22,7 @@ from yolotune.config.settings import Settings, recorded_settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
 from yolotune.metrics import better, is_finite
+from yolotune.record.confirmed import CONFIRMED, Confirmed, read_confirmed
 from yolotune.record.provenance import Origin, Provenance, read_provenance
 from yolotune.record.provenance import known_from as provenance_of
 from yolotune.record.verdict import FINISHED, PAUSED, Ending, Verdict
@@ -29,8 +30,6 @@ from yolotune.record.worked_time import seconds_worked
 
 #: Of the files of a trial; that of study.yaml is `config.compat.SCHEMA`.
 SCHEMA = 1
-#: In the folder of a search: what was found when its best points were trained again.
-CONFIRMED = Path("confirm") / "confirmed.yaml"
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,28 +81,6 @@ class TrialRecord:
     def __repr__(self) -> str:
         value = "no value" if self.value is None else f"value {self.value:.4f}"
         return f"TrialRecord({self.number}, {self.verdict or 'running'}, {value}, {len(self.epochs)} epochs)"
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """The point that was best when the best ones were trained again on fresh seeds.
-
-    Attributes:
-        trial: Of the search.
-        mean: Its objective, over the seeds.
-        seeds: Those it was trained on.
-        search_best: The best value of the search at that time. A trial found later has to beat it: a smaller value was
-            there already when the confirmed point was chosen, and was no reason to choose another.
-    """
-
-    trial: int
-    mean: float
-    seeds: tuple[int, ...]
-    search_best: float
-
-    def beaten_by(self, value: float, mode: str) -> bool:
-        """Whether a search value is reason enough to prefer its trial to the confirmed one."""
-        return better(value, self.search_best, mode)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,15 +135,9 @@ class StudyRecord:
         Raises:
             UserError: The file that says so is damaged.
         """
-        path = self.folder / CONFIRMED
-        said = _plain(path).get("best") if path.exists() else None
-        if said is None:
-            return None
-        try:
-            found = Confirmed(said["trial"], said["mean"], tuple(said["seeds"]), said["search_best"])
-        except (KeyError, TypeError) as error:
-            raise fail(str(path), "damaged: it does not say which point is best.", "run the confirm again.") from error
-        return found if any(trial.number == found.trial for trial in self.trials) else None
+        found = read_confirmed(self.folder / CONFIRMED)
+        known = found is not None and any(trial.number == found.trial for trial in self.trials)
+        return found if known else None
 
     @property
     def chosen(self) -> TrialRecord | None:

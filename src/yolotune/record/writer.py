@@ -22,8 +22,9 @@ from yolotune.config.compat import SCHEMA as STUDY_SCHEMA
 from yolotune.config.space import Point
 from yolotune.errors import fail
 from yolotune.metrics import best_epoch, better
+from yolotune.record.confirmed import Confirmed
 from yolotune.record.slots import SLOTS
-from yolotune.record.study import SCHEMA, Confirmed, TrialRecord, trial_folder
+from yolotune.record.study import SCHEMA, TrialRecord, trial_folder
 from yolotune.record.verdict import Ending
 from yolotune.record.worked_time import WorkedTime
 

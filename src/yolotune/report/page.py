@@ -14,8 +14,10 @@ from typing import Any
 import yolotune.report.charts  # noqa: F401  # registers the built-in charts
 from yolotune._yaml import write_atomic
 from yolotune.record.study import StudyRecord, read_study
-from yolotune.report import sentences, tables
+from yolotune.report import section_texts, sentences, tables
 from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
+from yolotune.report.dataset import dataset_summary
+from yolotune.report.download import data_uri, trials_csv
 from yolotune.report.next_steps import next_steps
 from yolotune.report.photos import Painter, Photos, photographs
 from yolotune.report.results import Results, results_of
@@ -87,6 +89,7 @@ def render(results: Results, photos: Photos, redact: Callable[[str], str] = str)
     text = _template().render(
         **page_content(results, charts),
         photos=photos,
+        csv=data_uri(redact(trials_csv(results)), "text/csv"),
         nonce=nonce,
         plotly=f"/* plotly.js {nonce} */",
         figures=embedded({chart.name: chart.figure for chart in all_charts(charts)}),
@@ -106,20 +109,22 @@ def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> di
     columns, rows = tables.trial_table(results)
     return {
         "results": results,
-        "headline": sentences.HEADLINES[results.kind],
+        "headline": sentences.headline(results),
         "tiles": sentences.tiles(results),
         "conclusion": sentences.conclusion(results),
         "certainty": sentences.certainty(results),
         "next_steps": next_steps(results),
         "point": tables.best_point(results),
+        "classes": tables.class_table(results),
+        "dataset": dataset_summary(results.record.folder),
         "legend": _legend(results.record),
         "charts": charts,
         "extra_sections": _extra_sections(charts),
-        "left_out": sentences.left_out(results.record),
-        "about_rungs": sentences.about_rungs(results),
+        "left_out": section_texts.left_out(results.record),
+        "about_rungs": section_texts.about_rungs(results),
         "rung_table": tables.rung_table(results),
-        "about_importance": sentences.about_importance(results),
-        "about_overfitting": sentences.about_overfitting(results),
+        "about_importance": section_texts.about_importance(results),
+        "about_overfitting": section_texts.about_overfitting(results),
         "columns": columns,
         "rows": rows,
         "failures": tables.failures(results),

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolotune.metrics import is_finite
+from yolotune.metrics import LEAST_F1, is_finite
 from yolotune.record.study import TrialRecord
 from yolotune.report.results import Results
 from yolotune.report.trials import best_report
 
 #: Photographs, and seconds that drawing them may take.
 COUNT, SECONDS = 6, 120.0
-#: Below this mask F1 a model finds next to nothing, and its photographs would only show that.
-LEAST_F1 = 0.02
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,19 @@ class Photo:
 
 @dataclass(frozen=True)
 class Photos:
-    """Rows of photographs, a column for the labels and one for each model; without rows, why there are none."""
+    """Rows of photographs, a column for the labels and one for each model.
+
+    Attributes:
+        columns: Their heads.
+        rows: Name of the image, and a photograph for each column.
+        missing: Without rows, why there are none.
+        key: Name and colour of each class that is drawn.
+    """
 
     columns: list[str]
     rows: list[tuple[str, list[Photo]]]
     missing: str = ""
+    key: tuple[tuple[str, str], ...] = ()
 
 
 class Painter:
@@ -130,4 +136,5 @@ def _read(folder: Path, trials: list[TrialRecord]) -> Photos:
             Photo(f"data:image/jpeg;base64,{uri}", caption) for uri, caption in zip(uris, row["captions"], strict=True)
         ]
         rows.append((row["image"], drawn))
-    return Photos(columns, rows, "" if rows else "No validation image has labels.")
+    key = tuple((name, color) for name, color in answer["key"])
+    return Photos(columns, rows, "" if rows else "No validation image has labels.", key)

@@ -12,24 +12,22 @@ import gc
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from yolotune.config.isolation import isolate
 from yolotune.data.index import read_index
+from yolotune.report.canvas import Mark, Object, draw, drawn_colors, drawn_size
 
-#: Longest side of a drawn photograph in pixels, and the quality of its JPEG.
-SIDE, QUALITY = 400, 80
 #: Predictions below this confidence are not looked at.
 LEAST_CONFIDENCE = 0.02
 #: Photographs on which a model's confidence is chosen, those that are shown among them.
 JUDGED = 18
 #: Boxes that overlap by this much (IoU) are the same object.
 SAME = 0.5
-#: BGR by class, in turn; after Okabe and Ito.
-COLORS = ((0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204))
 
 
 def main() -> None:
@@ -59,19 +57,24 @@ def draw_request(request: Path) -> None:
     chosen = evenly(known, asked["count"])
     judged = list(dict.fromkeys([*chosen, *evenly(known, JUDGED)]))
     names = {int(key): str(name) for key, name in asked["names"].items()}
-    found = [[labelled_objects(labels[image]) for image in chosen]]
+    truth = {image: labelled_objects(labels[image]) for image in chosen}
+    found = [[truth[image] for image in chosen]]
     confidences = []
     for weights in asked["weights"]:
         results = predict(weights, judged, asked["imgsz"])
-        confidences.append(best_confidence([matched(labels[image], results[image]) for image in judged]))
-        found.append([predicted_objects(results[image], confidences[-1]) for image in chosen])
+        boxes = {image: matched(labels[image], results[image]) for image in judged}
+        confidences.append(best_confidence([(boxes[image], len(labels[image]["cls"])) for image in judged]))
+        sure = {image: [box for box in boxes[image] if box.confidence >= confidences[-1]] for image in chosen}
+        found.append([marked_objects(results[image], sure[image], truth[image]) for image in chosen])
     rows = []
     for place, image in enumerate(chosen):
         shown = [column[place] for column in found]
         files = [draw(image, each, out / f"{place}-{column}.jpg") for column, each in enumerate(shown)]
-        captions = [counted(each, names) for each in shown]
+        captions = [counted(shown[0], names), *map(judgement, shown[1:])]
         rows.append({"image": Path(image).name, "files": files, "captions": captions})
-    answer = {"rows": rows, "confidences": confidences}
+    drawn = [one for column in found for each in column for one in each]
+    key = [[names.get(index, str(index)), color] for index, color in drawn_colors(drawn).items()]
+    answer = {"rows": rows, "confidences": confidences, "key": key}
     (out / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
@@ -81,22 +84,16 @@ def evenly(images: list[str], count: int) -> list[str]:
     return [images[(2 * place + 1) * len(images) // (2 * count)] for place in range(count)]
 
 
-#: Class, and mask `(h, w)` of 0 and 1, of any size: it is drawn over the whole photograph.
-Object = tuple[int, np.ndarray]
-
-
 def labelled_objects(label: dict[str, Any]) -> list[Object]:
     """Returns the labelled objects of an image."""
     import cv2
 
-    height, width = label["shape"]
-    scale = SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = drawn_size(*label["shape"])
     found = []
     for index, polygon in zip(label["cls"].reshape(-1).astype(int).tolist(), label["segments"], strict=True):
         mask = np.zeros(size[::-1], np.uint8)
         cv2.fillPoly(mask, [(np.asarray(polygon) * size).round().astype(np.int32)], 1)
-        found.append((index, mask))
+        found.append(Object(index, mask))
     return found
 
 
@@ -109,30 +106,52 @@ def predict(weights: str, images: list[str], imgsz: int) -> dict[str, Any]:
     return {image: model.predict(image, **options)[0] for image in images}
 
 
-def predicted_objects(result: Any, confidence: float) -> list[Object]:
-    """Returns the objects of a result with at least this confidence."""
-    if result.masks is None:
-        return []
-    kept = result.boxes.conf >= confidence
-    classes = result.boxes.cls[kept].int().tolist()
-    return list(zip(classes, result.masks.data[kept].numpy().astype(np.uint8), strict=True))
+class Box(NamedTuple):
+    """A predicted box: its confidence, the label that it found (None for a false alarm), its place in the result."""
+
+    confidence: float
+    label: int | None
+    place: int
 
 
-def matched(label: dict[str, Any], result: Any) -> tuple[list[tuple[float, bool]], int]:
-    """Returns confidence of each predicted box and whether it is right, and the number of labelled objects.
+def matched(label: dict[str, Any], result: Any) -> list[Box]:
+    """Returns the predicted boxes, the most confident first, each with the label that it found.
 
-    A box is right if it overlaps a label of its class that no box of higher confidence has taken.
+    A box finds a label of its class that it overlaps and that no box of higher confidence has found.
     """
     middle, half = np.asarray(label["bboxes"])[:, :2], np.asarray(label["bboxes"])[:, 2:] / 2
     truth, classes = np.hstack([middle - half, middle + half]), label["cls"].reshape(-1)
     free = np.ones(len(truth), bool)
     found = []
-    for box in sorted(result.boxes, key=lambda box: -float(box.conf)):
+    for place, box in sorted(enumerate(result.boxes), key=lambda pair: -float(pair[1].conf)):
         overlap = np.where(free & (classes == int(box.cls)), _iou(box.xyxyn[0].numpy(), truth), 0.0)
-        place = int(overlap.argmax())
-        free[place] &= overlap[place] < SAME
-        found.append((float(box.conf), bool(overlap[place] >= SAME)))
-    return found, len(truth)
+        nearest = int(overlap.argmax())
+        is_right = bool(overlap[nearest] >= SAME)
+        free[nearest] &= not is_right
+        found.append(Box(float(box.conf), nearest if is_right else None, place))
+    return found
+
+
+def marked_objects(result: Any, boxes: Sequence[Box], truth: Sequence[Object]) -> list[Object]:
+    """Returns what a model has found, what it sees where nothing is labelled, and the labels that it has missed.
+
+    Args:
+        result: Ultralytics' result for an image.
+        boxes: Those of its boxes that are sure enough.
+        truth: The labelled objects.
+    """
+    found = {box.label for box in boxes}
+    shown = [
+        Object(
+            int(result.boxes.cls[box.place]),
+            result.masks.data[box.place].numpy().astype(np.uint8),
+            Mark.FALSE_ALARM if box.label is None else Mark.FOUND,
+            box.confidence,
+        )
+        for box in boxes
+    ]
+    missed = (Object(one.index, one.mask, Mark.MISSED) for place, one in enumerate(truth) if place not in found)
+    return [*shown, *missed]
 
 
 def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -144,16 +163,16 @@ def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     return overlap
 
 
-def best_confidence(judged: list[tuple[list[tuple[float, bool]], int]]) -> float:
+def best_confidence(judged: Sequence[tuple[Sequence[Box], int]]) -> float:
     """Returns the confidence with the best F1 over all images, where a model works best.
 
     Args:
-        judged: By image, what `matched` returned.
+        judged: By image, what `matched` returned, and the number of labelled objects.
     """
-    boxes = sorted((box for found, _ in judged for box in found), reverse=True)
+    boxes = sorted((box.confidence, box.label is not None) for found, _ in judged for box in found)
     labels = sum(count for _, count in judged)
     best, chosen, true = 0.0, 0.25, 0  # Ultralytics' own 0.25 where no box is right
-    for count, (confidence, is_right) in enumerate(boxes, start=1):
+    for count, (confidence, is_right) in enumerate(reversed(boxes), start=1):
         true += is_right
         f1 = 2 * true / (count + labels)
         if f1 > best:
@@ -161,39 +180,20 @@ def best_confidence(judged: list[tuple[list[tuple[float, bool]], int]]) -> float
     return chosen
 
 
-def draw(image: str, shown: list[Object], path: Path) -> str:
-    """Writes a photograph with masks and returns the name of the file."""
-    import cv2
-
-    photo = cv2.imread(image, cv2.IMREAD_COLOR)
-    if photo is None:
-        raise OSError(f"{image}: cannot be read")
-    height, width = photo.shape[:2]
-    scale = SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    filled = photo.copy()
-    outlines = []
-    for index, small in shown:
-        mask = cv2.resize(small.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) > 0.5
-        color = COLORS[index % len(COLORS)]
-        filled[mask] = color
-        shapes, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        outlines.append((shapes, color))
-    photo = cv2.addWeighted(filled, 0.45, photo, 0.55, 0)
-    for shapes, color in outlines:
-        cv2.drawContours(photo, shapes, -1, color, 2, cv2.LINE_AA)
-    encoded, data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not encoded:
-        raise OSError(f"{image}: cannot be drawn")
-    path.write_bytes(data.tobytes())
-    return path.name
-
-
-def counted(shown: list[Object], names: dict[int, str]) -> str:
+def counted(shown: Sequence[Object], names: dict[int, str]) -> str:
     """Returns `2 person, 1 dog`, or `nothing`."""
-    counts = Counter(names.get(index, str(index)) for index, _ in shown)
+    counts = Counter(names.get(one.index, str(one.index)) for one in shown)
     return ", ".join(f"{count} {name}" for name, count in counts.most_common(4)) or "nothing"
+
+
+def judgement(shown: Sequence[Object]) -> str:
+    """Returns `5 found, 2 missed, 1 false alarm`; what there is none of is left out, but for what was found."""
+    counts = Counter(one.mark for one in shown)
+    alarms = counts[Mark.FALSE_ALARM]
+    said = [f"{counts[Mark.FOUND]} found"]
+    said += [f"{counts[Mark.MISSED]} missed"] if counts[Mark.MISSED] else []
+    said += [f"{alarms} false alarm{'' if alarms == 1 else 's'}"] if alarms else []
+    return ", ".join(said)
 
 
 if __name__ == "__main__":

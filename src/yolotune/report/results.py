@@ -13,12 +13,13 @@ from typing import Any
 
 from yolotune.config.settings import Settings
 from yolotune.metrics import SCORES
+from yolotune.record.confirmed import Confirmed
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.record.verdict import Verdict
 from yolotune.report.importance import Importance, importance
 from yolotune.report.outcome import Outcome, outcome
 from yolotune.report.rungs import Rung, rungs_of
-from yolotune.report.trials import BROKEN, TRAINED_IN_FULL, curve, finished, overfitting_gaps, seconds_of
+from yolotune.report.trials import BROKEN, TRAINED_IN_FULL, curve, finished, overfitting_gaps, seconds_of, unlearned
 
 #: The least difference that is taken for a gain, however smooth the curves are; of a loss it is a share of the value.
 SMALLEST_GAIN = 0.01
@@ -92,6 +93,12 @@ class Results:
         return defaults_of(self.record)
 
     @property
+    def proven(self) -> Confirmed | None:
+        """What fresh seeds said of the chosen point; None where there is no confirm, or a trial since is better."""
+        held, chosen = self.record.confirmed, self.record.chosen
+        return held if held is not None and chosen is not None and held.trial == chosen.number else None
+
+    @property
     def full_epochs(self) -> int:
         """Epochs of all its trials, had nothing stopped them."""
         return len(self.record.trials) * self.settings.epochs
@@ -140,6 +147,11 @@ class Results:
     def gaps(self) -> dict[int, float]:
         """Train F1 less val F1 at the best epoch, by trial number."""
         return overfitting_gaps(self.record)
+
+    @cached_property
+    def unlearned(self) -> list[int]:
+        """Numbers of the trials that learned nothing; they have no gap."""
+        return unlearned(self.record)
 
     @property
     def hyperparameters(self) -> list[str]:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from yolotune.config.scheduling import NoScheduler
-from yolotune.metrics import overfitting_level
 from yolotune.record.provenance import told_of
 from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import duration, label, listed, number, plural
-from yolotune.report.importance import ENOUGH
 from yolotune.report.outcome import sentence
 from yolotune.report.results import Gain, Results, dataset_count
-from yolotune.report.rungs import first_rung
-from yolotune.report.trials import SHOWN, TRAINED_IN_FULL, level_counts
+from yolotune.report.trials import verdict_of
 
 HEADLINES = {
     Gain.NOTHING: "No trial has a value yet.",
     Gain.UNKNOWN: "There is a best point, but nothing to compare it with.",
     Gain.NONE: "The search has not beaten Ultralytics’ defaults.",
     Gain.NOISE: "The best point is not clearly better than Ultralytics’ defaults.",
-    Gain.LIKELY: "The best point is probably better than Ultralytics’ defaults.",
-    Gain.CLEAR: "The best point is better than Ultralytics’ defaults.",
+    Gain.LIKELY: "The best point may be better than Ultralytics’ defaults.",
+    Gain.CLEAR: "The best point looks better than Ultralytics’ defaults.",
 }
+
+
+def headline(results: Results) -> str:
+    """Returns what was found, in one sentence: `is better` only where fresh seeds have shown it."""
+    held = results.proven
+    if held is None:
+        return HEADLINES[results.kind]
+    if held.trial == 0:
+        return "On fresh seeds no point has beaten Ultralytics’ defaults."
+    if held.better(results.record.mode):
+        return f"Trial {held.trial} is better than Ultralytics’ defaults, on fresh seeds too."
+    return f"On fresh seeds trial {held.trial} is not clearly better than Ultralytics’ defaults."
 
 
 def tiles(results: Results) -> list[tuple[str, str, str]]:
@@ -32,9 +40,13 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
         shown.append((number(best.value, 3), label(record.metric), f"trial {best.number}, epoch {best.best_epoch}"))
     if results.gain is not None and results.kind is not Gain.UNKNOWN and best and best is not results.defaults:
         sign = "+" if record.mode == "max" else "−"
-        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "probably real", Gain.CLEAR: "larger than the noise"}
+        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "may be real", Gain.CLEAR: "larger than the noise"}
         remark = f"{worth.get(results.kind, 'nothing')} (±{number(results.noise.level, 3)})"
         shown.append((f"{sign}{number(results.gain, 3)}", "over the defaults", remark))
+    held = results.proven
+    if held is not None and held.difference is not None and held.uncertainty is not None:
+        remark = f"±{number(held.uncertainty, 3)}, {plural(len(held.seeds), 'seed')}"
+        shown.append((f"{held.difference:+.3f}".replace("-", "−"), f"trial {held.trial} on fresh seeds", remark))
     if record.trials:
         remark = f"of {results.full_epochs:,}, {results.saved:.0%} saved"
         shown.append((f"{record.epochs_trained:,}", "epochs trained", remark))
@@ -66,7 +78,17 @@ def _gained(results: Results) -> str:
     less = "" if results.record.mode == "max" else ", where less is better"
     return (
         f"{first}{less}; Ultralytics’ defaults, trial 0, reached {number(defaults.value, 3)}: a gain of "
-        f"{number(results.gain, 3)}."
+        f"{number(results.gain, 3)}.{_unequal_epochs(best, defaults)}"
+    )
+
+
+def _unequal_epochs(best: TrialRecord, defaults: TrialRecord) -> str:
+    """Returns that the compared trials trained for different times, if they did."""
+    if len(best.epochs) == len(defaults.epochs):
+        return ""
+    return (
+        f" The comparison is at unequal epochs: trial {best.number} ({verdict_of(best)}) trained "
+        f"{plural(len(best.epochs), 'epoch')}, trial 0 ({verdict_of(defaults)}) {len(defaults.epochs):,}."
     )
 
 
@@ -176,7 +198,7 @@ def _compared_with_noise(results: Results) -> str:
     if results.kind is Gain.NOISE:
         return f"{compared} may be noise, and {luck}: confirm it before you rely on it."
     if results.kind is Gain.LIKELY:
-        return f"{compared} is probably real, and {luck}: confirm it with other seeds."
+        return f"{compared} may be real, and {luck}: confirm it with other seeds."
     return f"{compared} is far more than noise, though {luck}."
 
 
@@ -189,83 +211,5 @@ def _confirmed(results: Results) -> str:
     return (
         f"Trained again in full on {plural(len(confirmed.seeds), 'fresh seed')}, trial {confirmed.trial} was the best "
         f"of those compared: {number(confirmed.mean, 3)} on average, where the search had seen {number(searched, 3)}. "
-        "confirm/confirmed.yaml has the comparison with the defaults."
+        f"{confirmed.verdict or 'confirm/confirmed.yaml has the comparison with the defaults.'}"
     )
-
-
-# --- the sections below ------------------------------------------------------------------------------------------
-
-
-def left_out(record: StudyRecord) -> str:
-    """Returns which trials the charts leave out; empty where they show all."""
-    if len(record.trials) <= SHOWN:
-        return ""
-    return (
-        f"Drawn are {SHOWN} of {len(record.trials):,} trials: trial 0, the best {SHOWN // 2}, and the rest evenly over "
-        "the study. The numbers in words, and the table, count all of them."
-    )
-
-
-def about_rungs(results: Results) -> str:
-    """Returns how trials were compared with each other while they trained."""
-    scheduler, found = results.settings.scheduler, results.rungs
-    if isinstance(scheduler, NoScheduler):
-        return "No scheduler: no trial was compared with others while it trained."
-    first = first_rung(results.record)
-    if first is None:
-        return (
-            f"The scheduler {scheduler.name} has no rungs to show. Why it ended a trial stands in the table of trials."
-        )
-    if not found:
-        return f"No trial has reached a rung yet; the first is at epoch {first}."
-    cut, rungs = plural(sum(len(rung.cut) for rung in found), "trial"), plural(len(found), "rung")
-    marks = "Crosses were cut; lines follow those that continued."
-    if found[0].group == "batch":
-        count = len({rung.bracket for rung in found})
-        batches = "1 batch" if count == 1 else f"{count} batches"
-        return (
-            f"Halving cut {cut} at {rungs} of {batches}. At a rung a batch waits until all its trials are there, and "
-            f"the best of them continue. {marks}"
-        )
-    return (
-        f"ASHA compared trials at {rungs} and cut {cut}. A trial is compared with those that reached the rung before "
-        f"it, so an early one may pass with a rank at which a later one is cut. {marks}"
-    )
-
-
-def about_importance(results: Results) -> str:
-    """Returns what the importances are worth, or why there are none."""
-    count, found = len(results.finished), results.importance
-    if found is None:
-        if count < ENOUGH:
-            return (
-                f"{plural(count, 'trial')} finished with a value. With fewer than {ENOUGH}, importance means nothing "
-                "yet, so none is shown."
-            )
-        return "There is no importance to show: too few trials with points in one space, or all with the same value."
-    strong = found.strong
-    stands = f"{listed(strong, 6)} {'stands' if len(strong) == 1 else 'stand'} out" if strong else "none stands out"
-    names = plural(len(found.shares), "hyperparameter")
-    text = (
-        f"PED-ANOVA asks where the best trials lie and the others do not. Of {names}, {stands} from chance: from what "
-        f"the strongest reaches when values are shuffled among the trials. It rests on {plural(found.trials, 'trial')} "
-        f"for {names}"
-    )
-    text += "; take it as a hint" if found.trials < 5 * len(found.shares) else ""
-    text += f", taken evenly over {count:,}" if found.trials < count else ""
-    return text + (f"; {found.pruned} of them count with the value at which they were pruned." if found.pruned else ".")
-
-
-def about_overfitting(results: Results) -> str:
-    """Returns how many trials overfit, and how far the best one does."""
-    gaps = results.gaps
-    if not gaps:
-        return "No trial reported F1 on both splits, so nothing can be said about overfitting."
-    text = f"Train F1 less val F1 at each trial’s best epoch: {listed(level_counts(gaps))}, by the guide’s bands."
-    if results.best and results.best.number in gaps:
-        gap = gaps[results.best.number]
-        text += f" The best trial’s gap is {gap:+.3f}: {overfitting_level(gap)}."
-    short = sum(trial.number in gaps and trial.verdict not in TRAINED_IN_FULL for trial in results.record.trials)
-    if short:
-        text += f" {short:,} of these trials did not train to the end, and had little time to overfit."
-    return text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune.metrics import overfitting_level
+from yolotune.record.by_class import f1_by_class
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.record.verdict import Verdict
 from yolotune.report.formatting import NO_VALUE, duration, label, listed, number, value_text
@@ -17,6 +18,8 @@ from yolotune.report.trials import reason_of, seconds_of, value_so_far, verdict_
 
 #: Class names shown of a dataset with many.
 NAMES_SHOWN = 200
+#: In place of a level of overfitting.
+UNLEARNED = "learned nothing"
 #: Lines and characters shown of the end of a trial's error.txt.
 ERROR_LINES, ERROR_CHARACTERS = 14, 4000
 
@@ -69,7 +72,7 @@ def _numbers(results: Results, trial: TrialRecord) -> list[str]:
         str(len(trial.epochs)),
         f"{seconds_of(trial):.0f} s",
         NO_VALUE if gap is None else f"{gap:+.3f}",
-        NO_VALUE if gap is None else overfitting_level(gap),
+        overfitting_level(gap) if gap is not None else UNLEARNED if trial.number in results.unlearned else NO_VALUE,
     ]
 
 
@@ -98,6 +101,34 @@ def best_point(results: Results) -> list[Pair]:
     return [
         Pair(name, value_text(value), value_text(defaults.get(name)), str(space[name]) if name in space else "")
         for name, value in best.point.items()
+    ]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """F1 of one class: of the best trial, of trial 0, and the difference."""
+
+    name: str
+    best: str
+    defaults: str
+    difference: str
+
+
+def class_table(results: Results) -> list[ClassRow]:
+    """Returns F1 by class of the best trial beside trial 0; empty with one class, and where the record has none."""
+    if results.best is None:
+        return []
+    best = f1_by_class(results.best)
+    defaults = f1_by_class(results.defaults) if results.defaults else {}
+    return [
+        ClassRow(
+            name,
+            number(value, 3),
+            number(defaults.get(name), 3),
+            f"{value - defaults[name]:+.3f}" if name in defaults else NO_VALUE,
+        )
+        for name, value in best.items()
+        if len(best) > 1
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from yolotune.metrics import LEVELS, best_epoch, is_finite, overfitting, overfitting_level
+from yolotune.metrics import LEAST_F1, LEVELS, best_epoch, is_finite, overfitting, overfitting_level
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.record.verdict import FINISHED, Verdict
 
@@ -64,9 +64,20 @@ def best_report(trial: TrialRecord) -> Mapping[str, Any]:
 
 
 def overfitting_gaps(record: StudyRecord) -> dict[int, float]:
-    """Returns train F1 less val F1 at the best epoch, by number of the trials that reported both."""
+    """Returns train F1 less val F1 at the best epoch, by number of the trials that reported both and learned."""
     found = {trial.number: overfitting(best_report(trial)) for trial in record.trials}
     return {number: gap["overfitting/gap"] for number, gap in found.items() if gap}
+
+
+def unlearned(record: StudyRecord) -> list[int]:
+    """Returns the numbers of the trials whose best epoch finds next to nothing, on train as on val."""
+    found = []
+    for trial in record.trials:
+        row = best_report(trial)
+        scores = row.get("train_seg_metrics/F1"), row.get("seg_metrics/F1")
+        if all(is_finite(score) and score < LEAST_F1 for score in scores):
+            found.append(trial.number)
+    return found
 
 
 def level_counts(gaps: Mapping[int, float]) -> list[str]:

@@ -42,6 +42,7 @@ class Trainer(Protocol):
     """What a trial trains with: `trainer.TrialTraining`, or a stand-in where the engine alone is tried out."""
 
     final: dict[str, float]
+    final_f1: dict[str, float]
     curves: Curves
 
     def train(self) -> Any: ...
@@ -79,6 +80,7 @@ class TrainingSession:
         self._trainer: Trainer | None = None
         self._effective: dict[str, Any] | None = None
         self._final: dict[str, float] = {}
+        self._final_f1: dict[str, float] = {}
         self._curves = Curves()
         self._said: queue.Queue[Said] = queue.Queue()
         self._orders: queue.Queue[Order | None] = queue.Queue()  # None: nobody has answered
@@ -197,7 +199,7 @@ class TrainingSession:
             self._trainer.train()
         finally:
             self._meter.close()
-        self._final = self._trainer.final
+        self._final, self._final_f1 = self._trainer.final, self._trainer.final_f1
 
     def _recorded_ending(self, rows: Sequence[Mapping[str, Any]]) -> Ending | None:
         """Returns how the training had ended by itself, if its process was killed before there was a verdict."""
@@ -239,7 +241,7 @@ class TrainingSession:
                 checkpoint.close(self.folder / "weights", recorded, keep_last=self.task.job.keep_last)
             else:
                 self._trainer.finish(recorded)
-                self._final = self._trainer.final
+                self._final, self._final_f1 = self._trainer.final, self._trainer.final_f1
 
     def _finish_run(self) -> None:
         """Ends the tracker's run as the trial ends."""
@@ -262,7 +264,7 @@ class TrainingSession:
     def _write_ended(self) -> None:
         """Writes down that nothing of the trial runs any more."""
         verdict = PAUSED if self._ending is None else str(self._ending.verdict)
-        ended = {"schema": SCHEMA, "verdict": verdict, "best": self._final}
+        ended = {"schema": SCHEMA, "verdict": verdict, "best": self._final, "f1_by_class": self._final_f1}
         with contextlib.suppress(OSError):
             write_yaml(self.folder / "ended.yaml", ended, "Written by the trial when it had left in good order.")
 

@@ -61,6 +61,7 @@ class TrialTraining(DrawnCurves, ExactResume):
         halves_batch: Whether a batch that does not fit in the first epoch is halved, as Ultralytics does.
         ending: Why it ended by itself, once it has: completed, diverged or plateaued (Ultralytics' own patience).
         final: The scores of `best.pt`, once the training has ended.
+        final_f1: Its F1 by class, of the classes with labels in val, of the first of `metric_parts`.
         best_evaluation: The validation of the weights in `best.pt`; None where it was in another process.
     """
 
@@ -76,6 +77,7 @@ class TrialTraining(DrawnCurves, ExactResume):
         self.halves_batch = True
         self.ending: Ending | None = None
         self.final: dict[str, float] = {}
+        self.final_f1: dict[str, float] = {}
         self.curves = Curves()
         self.rounded_weights = RoundedWeights()
         self.best_evaluation: Evaluation | None = None
@@ -157,6 +159,12 @@ class TrialTraining(DrawnCurves, ExactResume):
         for part in self.metric_parts:
             scores |= metrics.evaluation(getattr(validator.metrics, part), f"{prefix}{part}_metrics")
         return scores
+
+    def _f1_by_class(self, validator: TrialValidation) -> dict[str, float]:
+        """Returns F1 by class name, as `metrics.mean_f1` takes the mean of."""
+        metric = getattr(validator.metrics, self.metric_parts[0])
+        pairs = zip(metric.ap_class_index, metric.f1, strict=True)
+        return {str(self.data["names"][int(index)]): round(float(f1), 5) for index, f1 in pairs}
 
     def _losses(self, found: dict[str, float]) -> dict[str, float]:
         """Returns val and train losses by the guide's names; `sem` only where the model has such a loss (YOLO26)."""
@@ -304,6 +312,7 @@ class TrialTraining(DrawnCurves, ExactResume):
             self._take_over(known)
         if self.best.exists():
             self.final = self._scores(self.validator)
+            self.final_f1 = self._f1_by_class(self.validator)
         checkpoint.close(self.wdir, self.epoch + 1, keep_last=self.job.keep_last)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()

@@ -170,7 +170,7 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_DETECTION}Validator.print_results"),
     Signature(f"{_DETECTION}Validator.get_desc"),
     Attributes("ultralytics.utils.metrics:SegmentMetrics", "box seg"),
-    Attributes("ultralytics.utils.metrics:Metric", "f1 mp mr map map50"),
+    Attributes("ultralytics.utils.metrics:Metric", "f1 mp mr map map50 ap_class_index"),
     # --- pictures (curves.py, figures.py)
     Signature("ultralytics.utils.metrics:ConfusionMatrix.process_batch", "detections batch conf"),
     Signature(f"{_DETECTION}Trainer.plot_training_labels"),

@@ -19,17 +19,10 @@ from yolotune.config.layers import load_settings
 from yolotune.config.settings import Settings
 from yolotune.config.space import Point
 from yolotune.errors import UserError, fail
+from yolotune.record.confirmed import CONFIRMED, Confirmed
 from yolotune.record.folder import owned
 from yolotune.record.provenance import Origin
-from yolotune.record.study import (
-    CONFIRMED,
-    SCHEMA,
-    Confirmed,
-    StudyRecord,
-    TrialRecord,
-    best_trials,
-    read_study,
-)
+from yolotune.record.study import SCHEMA, StudyRecord, TrialRecord, best_trials, read_study
 from yolotune.record.verdict import FINISHED
 from yolotune.record.writer import write_confirmed_best
 from yolotune.tuner.advice import advice
@@ -169,11 +162,11 @@ def compared(
     rows = {trial.number: [found.get((trial.number, seed)) for seed in seeds] for trial in chosen}
     points = tuple(compare(trial.number, trial.value, rows[trial.number], rows[0]) for trial in chosen)
     best = best_of(points, search.mode)
-    held = None
+    held, said = None, conclusion(points, search.mode)
     if best is not None and best.mean is not None:
         known = search.best.value if search.best and search.best.value is not None else best.mean
-        held = Confirmed(best.trial, best.mean, tuple(seeds), known)
-    return Confirmation(record, tuple(seeds), points, held, conclusion(points, search.mode))
+        held = Confirmed(best.trial, best.mean, tuple(seeds), known, best.difference, best.uncertainty, said)
+    return Confirmation(record, tuple(seeds), points, held, said)
 
 
 def _plan(

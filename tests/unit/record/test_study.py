@@ -12,8 +12,9 @@ import yaml
 
 from yolotune.config.layers import make_settings
 from yolotune.errors import UserError
+from yolotune.record.confirmed import Confirmed
 from yolotune.record.frames import epochs_frame, trials_frame
-from yolotune.record.study import Confirmed, read_study, trial_folder
+from yolotune.record.study import read_study, trial_folder
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.record.writer import RecordWriter
 

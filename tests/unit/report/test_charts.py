@@ -18,7 +18,6 @@ from yolotune.report.charts.best_so_far import best_so_far
 from yolotune.report.formatting import duration, label, listed, number, wrapped
 from yolotune.report.page import all_charts, render
 from yolotune.report.photos import Photos
-from yolotune.report.predict import best_confidence, evenly
 from yolotune.report.results import results_of
 from yolotune.report.style import DARK, MARKS
 
@@ -158,11 +157,3 @@ def test_words_and_numbers() -> None:
 def test_dark_has_a_colour_for_each_light_one() -> None:
     assert {color for color, _ in MARKS.values()} <= DARK.keys()
     assert set(MARKS) == {*Verdict, "running"}
-
-
-def test_photographs_are_taken_evenly_and_models_at_their_best() -> None:
-    assert evenly([str(n) for n in range(60)], 6) == ["5", "15", "25", "35", "45", "55"]
-    assert evenly(["a", "b"], 6) == ["a", "b"]
-    judged = [([(0.9, True), (0.2, False)], 1), ([(0.6, True), (0.1, False)], 1)]
-    assert best_confidence(judged) == 0.6
-    assert best_confidence([([], 3)]) == 0.25

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
 import re
 import subprocess
@@ -89,6 +92,19 @@ def test_a_study_of_the_first_schema_still_reports(tmp_path: Path) -> None:
     assert 'id="chart-rungs"' in text and "ASHA compared trials at" in text
 
 
+def test_f1_by_class_stands_beside_the_defaults(tmp_path: Path) -> None:
+    values = {0: [0.4] * 3, 1: [0.5] * 3}
+    study = write_study(tmp_path / "s", trials=2, epochs=3, values=values, scheduler="none")
+    assert 'id="classes"' not in text_of(study), "an older record has none"
+    for number, found in enumerate([{"cat": 0.2, "dog": 0.6}, {"cat": 0.5, "dog": 0.5, HOSTILE: 0.1}]):
+        ended = {"schema": 1, "verdict": "completed", "f1_by_class": found}
+        write_yaml(study / "trials" / f"{number:04d}" / "ended.yaml", ended)
+    text = text_of(study)
+    assert re.search(r"cat</th><td>0.500</td><td>0.200</td><td>\+0.300<", text)
+    assert re.search(r"dog</th><td>0.500</td><td>0.600</td><td>-0.100<", text)
+    assert re.search(r"alert\(1\)&gt;</th><td>0.100</td><td>–</td><td>–<", text)
+
+
 def test_points_of_earlier_studies_are_named(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", trials=3, epochs=3)
     point = (study / "trials" / "0001" / "point.yaml").read_text().replace("schema: 1\n", "")
@@ -163,6 +179,17 @@ def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
     assert embedded and "<" not in embedded[1]
     hover = json.dumps(json.loads(embedded[1]))  # plotly reads tags, so its texts carry entities
     assert "&lt;img" in hover and "<img" not in hover
+
+
+def test_the_table_of_trials_holds_no_formula_and_no_secret(tmp_path: Path) -> None:
+    endings = {1: Ending(Verdict.FAILED, "=cmd|'/c calc'!A0"), 2: Ending(Verdict.FAILED, "key s3cret, two\nlines")}
+    study = write_study(tmp_path / "s", trials=3, epochs=3, endings=endings)
+    text = write_report(study, photos=False, redact=lambda text: text.replace("s3cret", "***")).read_text("utf-8")
+    found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', text)
+    assert found
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(found[1]).decode())))
+    assert [row["reason"] for row in rows[1:]] == ["'=cmd|'/c calc'!A0", "key ***, two\nlines"]
+    assert float(rows[0]["momentum"]) == read_yaml(study / "trials" / "0000" / "point.yaml", whole=True)["momentum"]
 
 
 def test_embedded_json_cannot_end_its_element() -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from records import ENVIRONMENT, write_study
+from yolotune._yaml import write_yaml
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
-from yolotune.report import sentences
+from yolotune.report import section_texts, sentences
 from yolotune.report.importance import importance
 from yolotune.report.next_steps import next_steps
 from yolotune.report.results import Gain, Results, results_of
+from yolotune.report.tables import trial_table
 from yolotune.report.trials import SHOWN, drawn_trials, overfitting_gaps
 
 FULL = Ending(Verdict.COMPLETED, "all 30 epochs")
@@ -49,6 +51,43 @@ def test_a_gain_is_compared_with_the_noise(tmp_path: Path, best: float, jitter: 
     assert results.kind is kind
     said = " ".join(sentences.certainty(results))
     assert ("may be noise" in said) == (kind is Gain.NOISE)
+    assert ("looks better" in sentences.headline(results)) == (kind is Gain.CLEAR)
+    assert "is better" not in sentences.headline(results), "it rests on one seed"
+    assert "unequal epochs" not in words_of(results)
+
+
+@pytest.mark.parametrize(
+    ("trial", "difference", "said"),
+    [
+        (1, 0.1, "Trial 1 is better than Ultralytics’ defaults, on fresh seeds too."),
+        (1, 0.01, "On fresh seeds trial 1 is not clearly better than Ultralytics’ defaults."),
+        (0, None, "On fresh seeds no point has beaten Ultralytics’ defaults."),
+        (9, 0.1, "The best point looks better than Ultralytics’ defaults."),
+    ],
+)
+def test_a_point_is_better_once_fresh_seeds_have_shown_it(
+    tmp_path: Path, trial: int, difference: float | None, said: str
+) -> None:
+    study = write_study(tmp_path / "s", trials=2, values={0: flat(0.5), 1: flat(0.6)}, scheduler="none")
+    best = {"trial": trial, "mean": 0.58, "seeds": [1, 2, 3], "search_best": 0.6}
+    point = {"trial": trial, "difference": difference, "uncertainty": None if difference is None else 0.02}
+    document = {"schema": 1, "verdict": "Concluded so.", "points": [point], "best": best}
+    (study / "confirm").mkdir()
+    write_yaml(study / "confirm" / "confirmed.yaml", document)
+    results = results_in(study)
+    assert sentences.headline(results) == said
+    if trial < 2:
+        assert "Concluded so." in words_of(results)
+    tiles = [(big, remark) for big, what, remark in sentences.tiles(results) if "fresh seeds" in what]
+    assert tiles == ([(f"+{difference:.3f}", "±0.020, 3 seeds")] if trial == 1 else [])
+
+
+def test_a_comparison_at_unequal_epochs_says_so(tmp_path: Path) -> None:
+    endings = {0: FULL, 1: Ending(Verdict.PLATEAUED, "flat")}
+    values = {0: flat(0.5), 1: flat(0.6, epochs=12)}
+    results = results_in(write_study(tmp_path / "s", trials=2, values=values, endings=endings))
+    said = "at unequal epochs: trial 1 (plateaued) trained 12 epochs, trial 0 (completed) 30."
+    assert said in words_of(results)
 
 
 def test_few_validation_objects_make_a_gain_doubtful(tmp_path: Path) -> None:
@@ -124,7 +163,7 @@ def test_importance_finds_what_decides_and_not_what_does_not(tmp_path: Path) -> 
 
 def test_importance_needs_ten_trials(tmp_path: Path) -> None:
     results = results_in(write_study(tmp_path / "s", trials=9, epochs=3, scheduler="none"))
-    assert results.importance is None and "importance means nothing yet" in sentences.about_importance(results)
+    assert results.importance is None and "importance means nothing yet" in section_texts.about_importance(results)
 
 
 def test_points_of_an_older_space_are_left_out_of_the_importance(tmp_path: Path) -> None:
@@ -139,6 +178,20 @@ def test_gaps_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     assert overfitting_gaps(read_study(study)) == {0: pytest.approx(0.02)}
 
 
+def test_a_trial_that_learned_nothing_does_not_count_as_good(tmp_path: Path) -> None:
+    values = {0: [0.5] * 3, 1: [0.0] * 3}
+    study = write_study(tmp_path / "s", trials=2, values=values, epochs=3, scheduler="none")
+    file = study / "trials" / "0001" / "epochs.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({**row, "train_seg_metrics/F1": 0.001}) + "\n" for row in rows))
+    results = results_in(study)
+    assert results.gaps.keys() == {0} and results.unlearned == [1]
+    said = section_texts.about_overfitting(results)
+    assert "1 good, 0 warning and 0 severe" in said and "Trial 1 learned nothing" in said
+    _, table = trial_table(results)
+    assert "learned nothing" in table[1].cells and "learned nothing" not in table[0].cells
+
+
 def test_large_studies_show_the_best_trial_0_and_a_sample(tmp_path: Path) -> None:
     first = read_study(write_study(tmp_path / "s", trials=1, epochs=1)).trials[0]
     trials = [replace(first, number=number, value=number % 97 / 97) for number in range(SHOWN + 30)]
@@ -147,4 +200,4 @@ def test_large_studies_show_the_best_trial_0_and_a_sample(tmp_path: Path) -> Non
     assert len(shown) == SHOWN and study.trials[0] in shown and study.best in shown
     later = [trial for trial in shown if trial.number > SHOWN]
     assert len(later) > 10, "no part of the study is missing"
-    assert f"Drawn are {SHOWN} of 270 trials" in sentences.left_out(study)
+    assert f"Drawn are {SHOWN} of 270 trials" in section_texts.left_out(study)

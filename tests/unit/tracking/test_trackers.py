@@ -193,4 +193,5 @@ def test_overfitting_has_the_guides_three_levels(gap: float, word: str) -> None:
     row = {"seg_metrics/F1": 0.5, "train_seg_metrics/F1": 0.5 + gap}
     assert overfitting(row)["overfitting/gap"] == pytest.approx(gap)
     assert overfitting({"seg_metrics/F1": 0.5}) == {}
+    assert overfitting({"seg_metrics/F1": 0.0, "train_seg_metrics/F1": 0.01}) == {}, "it has learned nothing"
     assert overfitting({"seg_metrics/F1": float("nan"), "train_seg_metrics/F1": 0.5}) == {}

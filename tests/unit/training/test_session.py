@@ -146,7 +146,8 @@ def test_a_training_that_ends_by_itself_says_so_with_its_last_epoch(driver: Driv
     driver.session.end(COMPLETED)
     driver.session.join()
     assert driver.weights == {"best.pt"}
-    assert driver.ended == {"schema": 1, "verdict": "completed", "best": {"seg_metrics/F1": 0.5}}
+    scores = {"best": {"seg_metrics/F1": 0.5}, "f1_by_class": {"circle": 0.6, "square": 0.4}}
+    assert driver.ended == {"schema": 1, "verdict": "completed", **scores}
 
 
 def test_the_run_is_finished_with_the_ending_that_was_pushed(driver: Driver) -> None:
@@ -261,7 +262,7 @@ def test_what_cannot_be_evaluated_changes_no_verdict(driver: Driver, monkeypatch
     monkeypatch.setattr(StandInTrainer, "_evaluate", broken)
     driver.session.end(PRUNED)
     driver.session.join()
-    assert driver.ended == {"schema": 1, "verdict": "pruned", "best": {}}
+    assert driver.ended == {"schema": 1, "verdict": "pruned", "best": {}, "f1_by_class": {}}
     assert driver.run.result is not None and driver.run.result.ending == PRUNED
     assert "cannot draw" in (driver.trial / "error.txt").read_text()
 

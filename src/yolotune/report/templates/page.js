@@ -22,7 +22,14 @@ function draw(isDark) {
     layout.autosize = true;
     layout.dragmode = touch ? false : "zoom"; // a finger on a chart scrolls the page
     if (touch) layout.xaxis.fixedrange = layout.yaxis.fixedrange = true;
-    Plotly.react(`chart-${name}`, data, layout, { displayModeBar: false, responsive: true, showTips: false });
+    Plotly.react(`chart-${name}`, data, layout, {
+      displayModeBar: touch ? false : "hover",
+      displaylogo: false,
+      modeBarButtons: [["toImage"]],
+      toImageButtonOptions: { format: "png", filename: name, scale: 2 },
+      responsive: true,
+      showTips: false,
+    });
   }
 }
 
