@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from records import write_study
+from yolotune.data.doctor import Examination, write_summary
+from yolotune.data.findings import Finding, Level
+from yolotune.data.summary import SplitSummary, Summary
 from yolotune.report import write_report
-from yolotune.report.dataset import Remark, dataset_summary
+from yolotune.report.dataset import dataset_summary
 
-TRAIN = {"images": 1200, "unlabelled": 2, "empty": 3, "objects": 40, "by_class": {"0": 30, "2": 10}}
-VAL = {"images": 9, "unlabelled": 0, "empty": 9, "objects": 0, "by_class": {}, "sizes": None, "small": 0.0}
-DOCUMENT: dict[str, Any] = {
-    "summary": {
-        "imgsz": 640,
-        "names": {"0": "cat", "2": "<b>dog"},
-        "splits": {"train": {**TRAIN, "sizes": [18.1, 48.6, 76.6], "small": 0.025}, "val": VAL},
-    },
-    "findings": [{"level": "warning", "where": "val", "what": "It has no object.", "fix": "Label it.", "count": 1}],
-}
+TRAIN = SplitSummary(1200, 0, 2, 3, 40, {0: 30, 2: 10}, (18.1, 48.6, 76.6), 0.025)
+VAL = SplitSummary(9, 0, 0, 9, 0, {}, None, 0.0)
+SUMMARY = Summary(
+    yaml="/data/data.yaml",
+    fingerprint="f",
+    names={0: "cat", 2: "<b>dog"},
+    imgsz=640,
+    splits={"train": TRAIN, "val": VAL},
+    smallest=(64, 64),
+    largest=(640, 480),
+    commonest=(640, 480),
+    commonest_share=0.9,
+    aspect=1.3,
+)
+FINDING = Finding(Level.WARNING, "empty", "val", "It has no object.", "Label it.", 1, ("val",))
 
 
-def study_with(folder: Path, said: str) -> Path:
+def study_in(folder: Path) -> Path:
     study = write_study(folder / "s", trials=1, epochs=2)
     (study / "data").mkdir(exist_ok=True)
-    (study / "data" / "summary.json").write_text(said)
     return study
 
 
 def test_the_dataset_is_told_in_numbers_with_what_was_found(tmp_path: Path) -> None:
-    study = study_with(tmp_path, json.dumps(DOCUMENT))
+    study = study_in(tmp_path)
+    write_summary(Examination(SUMMARY, (FINDING,)), study / "data")
     found = dataset_summary(study)
     assert found is not None
     assert found.splits == [
@@ -40,14 +46,15 @@ def test_the_dataset_is_told_in_numbers_with_what_was_found(tmp_path: Path) -> N
         ["val", "9", "9", "0", "–", "–"],
     ]
     assert found.classes == [("cat", ["30", "0"]), ("<b>dog", ["10", "0"])]
-    assert found.remarks == [Remark("warning", "val", "It has no object.", "Label it.")]
+    assert found.findings == (FINDING,)
     text = write_report(study, photos=False).read_text(encoding="utf-8")
     assert 'id="dataset"' in text and "&lt;b&gt;dog" in text and "It has no object." in text
 
 
 @pytest.mark.parametrize("said", ["", "[]", "{}", '{"summary": null, "findings": []}', '{"summary": {"splits": 3}}'])
 def test_a_damaged_summary_is_passed_over(tmp_path: Path, said: str) -> None:
-    study = study_with(tmp_path, said)
+    study = study_in(tmp_path)
+    (study / "data" / "summary.json").write_text(said)
     assert dataset_summary(study) is None
     assert 'id="dataset"' not in write_report(study, photos=False).read_text(encoding="utf-8")
 
