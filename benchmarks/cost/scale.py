@@ -31,8 +31,9 @@ from yolotune.schedulers import Action, PlateauRule, make_scheduler, resolve
 from yolotune.search.optimizer import Optimizer
 from yolotune.search.warm_start import Warm
 from yolotune.tracking import NullTracker
-from yolotune.tuner.conductor import Assignment, Conductor, Parts
+from yolotune.tuner.conductor import Assignment, Conductor
 from yolotune.tuner.events import Listener
+from yolotune.tuner.parts import Parts
 from yolotune.tuner.plan import Plan, Resources
 from yolotune.tuner.stop import StudyStop
 

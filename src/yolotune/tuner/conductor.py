@@ -14,54 +14,22 @@ import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from yolotune.errors import StudyFailed
 from yolotune.record.checkpoint import drop_weights
 from yolotune.record.study import TrialRecord, trial_folder
 from yolotune.record.verdict import Ending, Verdict
-from yolotune.record.writer import RecordWriter
-from yolotune.schedulers.base import CONTINUE, Action, Decision, PausingScheduler, Report, Scheduler, Turn
-from yolotune.schedulers.plateau import PlateauRule
-from yolotune.search.optimizer import Optimizer
-from yolotune.tracking import StudyRun, TrialSummary
+from yolotune.schedulers.base import CONTINUE, Action, Decision, PausingScheduler, Report, Turn
+from yolotune.tracking import TrialSummary
 from yolotune.training.messages import Said
 from yolotune.tuner.assignment import Assignment, Cause, Death
-from yolotune.tuner.events import Listener
-from yolotune.tuner.plan import Plan
-from yolotune.tuner.slots import Change, Place, Slots
-from yolotune.tuner.stop import StudyStop
+from yolotune.tuner.parts import Parts
+from yolotune.tuner.slots import Change, Place
 
 #: The study ends when its first trials, this many, fail with the same words.
 SAME_FAILURES = 3
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a study works with.
-
-    Attributes:
-        plan: What is run.
-        record: The writing side of the study's folder.
-        search: What to try next.
-        scheduler: Compares trials with each other.
-        plateau: Ends trials that have converged; None for none.
-        tracking: The study's own run in the tracker.
-        listener: Who is told.
-        slots: How many trials train at the same time.
-        stop: The end of the study before its last trial.
-    """
-
-    plan: Plan
-    record: RecordWriter
-    search: Optimizer
-    scheduler: Scheduler
-    plateau: PlateauRule | None
-    tracking: StudyRun
-    listener: Listener
-    slots: Slots
-    stop: StudyStop
 
 
 class Conductor:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from yolotune.tracking import Tracker
 from yolotune.training.job import Job
 from yolotune.tuner.cluster import address_of, joined
-from yolotune.tuner.conductor import Conductor, Parts
+from yolotune.tuner.conductor import Conductor
 from yolotune.tuner.events import Listener
 from yolotune.tuner.local_ray import LocalRay, ray_started, set_environment
+from yolotune.tuner.parts import Parts
 from yolotune.tuner.stop import StudyStop
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from yolotune.schedulers.plateau import PlateauRule
 from yolotune.search.optimizer import Optimizer
 from yolotune.tracking import StudyRun, Tracker, TrackingContext, TrialSummary, make_tracker, run_id
 from yolotune.training.job import Job
-from yolotune.tuner.conductor import Conductor, Parts
+from yolotune.tuner.conductor import Conductor
 from yolotune.tuner.events import Listener
 from yolotune.tuner.local_ray import LocalRay
+from yolotune.tuner.parts import Parts
 from yolotune.tuner.plan import Plan
 from yolotune.tuner.ray_run import run_trials
 from yolotune.tuner.slots import Slots

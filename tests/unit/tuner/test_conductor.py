@@ -23,8 +23,9 @@ from yolotune.tracking import NullTracker, TrackingContext
 from yolotune.training.messages import Said
 from yolotune.training.usage import Usage
 from yolotune.tuner.assignment import Assignment, Cause, Death
-from yolotune.tuner.conductor import Conductor, Parts
+from yolotune.tuner.conductor import Conductor
 from yolotune.tuner.events import Listener
+from yolotune.tuner.parts import Parts
 from yolotune.tuner.plan import Plan, Resources
 from yolotune.tuner.slots import Slots
 from yolotune.tuner.stop import StudyStop
