@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(epochs?|h|m|s|)")
+_NUMBER = r"(\d+(?:\.\d+)?)\s*"
+_EPOCHS = re.compile(rf"{_NUMBER}(?:epochs?)?")
+_TIME = re.compile(rf"(?:{_NUMBER}h)?\s*(?:{_NUMBER}m(?:in)?)?\s*(?:{_NUMBER}s)?")
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -23,17 +25,17 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Reads `2000`, `2000epochs`, `8h`, `90m` or `30s`.
+        """Reads `2000`, `2000epochs`, `8h`, `90m`, `30s` or `1 h 30 min`.
 
         Raises:
             ValueError: It is none of these, or nothing.
         """
-        found = _FORM.fullmatch(text.strip())
-        number, unit = (float(found[1]), found[2]) if found else (0.0, "")
-        if unit in _SECONDS and number > 0:
-            return cls(seconds=number * _SECONDS[unit])
-        if unit not in _SECONDS and number >= 1 and number.is_integer():
-            return cls(epochs=int(number))
+        if (counted := _EPOCHS.fullmatch(text.strip())) and float(counted[1]) >= 1 and float(counted[1]).is_integer():
+            return cls(epochs=int(float(counted[1])))
+        if timed := _TIME.fullmatch(text.strip()):
+            given = zip(timed.groups(), _SECONDS.values(), strict=True)
+            if seconds := sum(float(number) * size for number, size in given if number):
+                return cls(seconds=seconds)
         raise ValueError("Epochs such as 2000, or a time such as 8h, 90m or 30s are expected")
 
     def spent(self, epochs: int, seconds: float) -> bool:
@@ -55,14 +57,17 @@ class Budget:
         """Twice as much, as `parse` reads it."""
         if self.seconds is None:
             return str(2 * (self.epochs or 0))
-        number, unit = _in_words(2 * self.seconds)
-        return f"{number}{unit}"
+        unit, size = next((unit, size) for unit, size in _SECONDS.items() if size == 1 or not 2 * self.seconds % size)
+        return f"{2 * self.seconds / size:g}{unit}"
 
     def __str__(self) -> str:
-        return f"{self.epochs:,} epochs" if self.seconds is None else " ".join(_in_words(self.seconds))
+        return f"{self.epochs:,} epochs" if self.seconds is None else _in_words(self.seconds)
 
 
-def _in_words(seconds: float) -> tuple[str, str]:
-    """Returns a time as a number and the largest unit that it fills."""
-    unit, size = next((unit, size) for unit, size in _SECONDS.items() if seconds >= size or size == 1)
-    return f"{seconds / size:g}", unit
+def _in_words(seconds: float) -> str:
+    """Returns a time such as `1 h 40 min`."""
+    if seconds < 60:
+        return f"{seconds:g} s"
+    whole = round(seconds)
+    parts = ((whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)

@@ -64,6 +64,11 @@ class Dataset:
         """Folders and image lists by split, without absent splits."""
         return {split: entries for split in SPLITS if (entries := getattr(self, split))}
 
+    def trained(self, fraction: float) -> int:
+        """Returns how many training images Ultralytics' `fraction` leaves: a share up to 1.0, or a number."""
+        there = self.images["train"]
+        return min(there, fraction if isinstance(fraction, int) else max(1, round(there * fraction)))
+
     def described(self) -> dict[str, Any]:
         """Returns what a study's environment.json says of the dataset."""
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from yolotune.record.provenance import Origin
@@ -29,4 +30,9 @@ def short(path: Path) -> Path:
 
 def resume_command(folder: Path, origin: Origin | None) -> str:
     """Returns the command line that continues the study of a folder."""
-    return origin.command(folder) if origin else f"yolotune resume {short(folder)}"
+    return origin.command(folder) if origin else f"yolotune resume {quoted(folder)}"
+
+
+def quoted(path: Path | str) -> str:
+    """Returns a path as a shell takes it, relative to the current folder if it lies below it."""
+    return shlex.quote(str(short(Path(path))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,22 +23,24 @@ from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
 from yolotune.tuner.slots import Change
 
+#: Seconds between two lines about epochs, at least; of longer epochs each is a line.
+BETWEEN_S = 30.0
+
 
 class Lines(Listener):
     """Prints events as lines, coloured on a terminal and plain elsewhere."""
 
-    def __init__(self, console: Console | None = None, *, epochs: bool = True) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         """Prints nothing before the study starts.
 
         Args:
             console: Where to; standard output unless given.
-            epochs: Whether every epoch is a line, too.
         """
         self._console = console or Console(highlight=False, soft_wrap=True)
-        self._epochs = epochs
         self._began = time.monotonic()
         self._resume = ""
         self._settings: Settings | None = None
+        self._last_epoch = -math.inf
 
     def study_started(self, folder: Path, plan: Plan) -> None:
         self._settings = plan.settings
@@ -61,7 +64,9 @@ class Lines(Listener):
         self._trial(number, "[dim]starts[/]")
 
     def epoch_reported(self, number: int, row: dict[str, Any]) -> None:
-        if self._epochs and self._settings is not None:
+        now = time.monotonic()
+        if self._settings is not None and now - self._last_epoch >= BETWEEN_S:
+            self._last_epoch = now
             value = row.get(self._settings.metric)
             shown = f"{value:.4f}" if is_finite(value) else "no value"
             epoch = f"epoch {row['epoch']} of {self._settings.epochs}"

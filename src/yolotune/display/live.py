@@ -38,10 +38,10 @@ LAST_PICTURE_S = 5.0
 
 @contextlib.contextmanager
 def watching() -> Iterator[Listener]:
-    """Yields a listener that shows a study: live on a terminal, as lines elsewhere; in a notebook without epochs."""
+    """Yields a listener that shows a study: live on a terminal, as lines elsewhere."""
     console = Console(highlight=False, soft_wrap=True)
     if not (sys.stdout.isatty() and console.is_interactive):  # rich takes FORCE_COLOR in a pipe for a terminal
-        yield Lines(console, epochs=not console.is_jupyter)
+        yield Lines(console)
         return
     view = LiveView(console)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from yolotune.config.settings import Settings
 from yolotune.display.dataset import warning_lines
-from yolotune.display.formats import resume_command, short
+from yolotune.display.formats import quoted, resume_command, short
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import number, plural
 from yolotune.report.outcome import is_foreseen, outcome, sentence
@@ -30,8 +31,14 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns in words, with rich's markup, what a plan will do, and on what data."""
     data = plan.dataset
     classes = "1 class" if data.nc == 1 else f"{data.nc} classes"
-    counted = f"{data.yaml}: {data.images['train']} train, {data.images['val']} val images, {classes}"
+    counted = f"{data.yaml}: {_trained(plan)} train, {data.images['val']} val images, {classes}"
     return [f"Data    {escape(counted)}", *warning_lines(plan.examined, data.yaml), *study_lines(plan)]
+
+
+def _trained(plan: Plan) -> str:
+    """Returns how many training images are used, of how many."""
+    there, used = plan.dataset.images["train"], plan.dataset.trained(plan.settings.fixed.get("fraction", 1.0))
+    return f"{used}" if used == there else f"{used} of {there}"
 
 
 def study_lines(plan: Plan) -> list[str]:
@@ -130,9 +137,9 @@ def best_lines(record: StudyRecord) -> list[str]:
     width = max(len(name) for name in best.point)
     for name, value in best.point.items():
         lines.append(f"  {name:<{width}}  {value:.6g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
-    folder = short(record.folder)
-    lines.append(f"Weights: {folder / best.weights.relative_to(record.folder)}")
-    lines.append(f"Train:   yolo segment train cfg={folder}/best.yaml data={record.settings.data}")
+    lines.append(f"Weights: {short(best.weights)}")
+    data = shlex.quote(record.settings.data)
+    lines.append(f"Train:   yolo segment train cfg={quoted(record.folder / 'best.yaml')} data={data}")
     return lines
 
 
@@ -145,7 +152,7 @@ def _standing(record: StudyRecord, best: TrialRecord) -> list[str]:
         seeds = ", ".join(map(str, held.seeds))
         lines.append(f"Confirmed: mean {number(held.mean)} over the fresh seeds {seeds}.")
     elif held is not None:
-        again = f"yolotune confirm {short(record.folder)}"
+        again = f"yolotune confirm {quoted(record.folder)}"
         lines.append(f"Not confirmed. Trial {held.trial} is: mean {number(held.mean)}. {again}")
     defaults = record.trials[0].value
     if best.number and defaults is not None and best.value is not None:
@@ -196,10 +203,10 @@ def print_confirmation(found: Confirmation) -> None:
 def print_model(found: Retrained) -> None:
     """Prints a final model: how good it is, where it lies, and what to type next."""
     console = _console()
-    model = short(found.weights)
+    model = quoted(found.weights)
     for line in (
         found.sentence,
-        f"Weights: {model}, with last.pt and model-card.md beside it",
+        f"Weights: {short(found.weights)}, with last.pt and model-card.md beside it",
         f"Predict: yolo segment predict model={model} source=path/to/images",
         f"Export:  yolo export model={model} format=onnx",
     ):

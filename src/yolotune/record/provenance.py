@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -91,4 +92,4 @@ class Origin:
         """Returns the command line that continues the study of a folder."""
         search = (folder / self.search).resolve()
         shown = search.relative_to(Path.cwd()) if search.is_relative_to(Path.cwd()) else search
-        return f"yolotune {self.kind} {shown} {self.again}".rstrip()
+        return f"yolotune {self.kind} {shlex.quote(str(shown))} {self.again}".rstrip()

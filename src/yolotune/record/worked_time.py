@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from yolotune._yaml import read_yaml, write_yaml
-from yolotune.errors import fail
+from yolotune.errors import UserError, fail
 
 FILE = "sessions.yaml"
 SCHEMA = 1
@@ -45,12 +45,14 @@ class WorkedTime:
 
 
 def seconds_worked(folder: Path) -> float:
-    """Returns the seconds that processes have worked on a study, all sessions together.
+    """Returns the seconds that processes have worked on a study, all sessions together; 0 if the file is damaged.
 
-    Raises:
-        UserError: The file that says so is damaged.
+    Who continues the study is told of a damaged file (`WorkedTime`); who reads about it is not held up.
     """
-    return float(sum(session["seconds"] for session in _read(folder / FILE)))
+    try:
+        return float(sum(session["seconds"] for session in _read(folder / FILE)))
+    except UserError:
+        return 0.0
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

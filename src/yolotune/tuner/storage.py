@@ -84,8 +84,7 @@ def share_images(settings: Settings, dataset: Dataset, disk: int, machines: int 
     imgsz = settings.fixed.get("imgsz")
     if settings.fixed.get("cache") is False or not isinstance(imgsz, int):
         return 0, ""
-    fraction = settings.fixed.get("fraction", 1.0)
-    trained = fraction if isinstance(fraction, int) else max(1, round(dataset.images["train"] * fraction))
+    trained = dataset.trained(settings.fixed.get("fraction", 1.0))
     shapes = [*dataset.pixels["train"][:trained], *dataset.pixels["val"]]
     size = sum(stored_size(height, width, imgsz, dataset.channels) for width, height in shapes)
     memory, megabytes = psutil.virtual_memory().available // 2, f"{size / 1e6:,.0f} MB"

@@ -21,6 +21,7 @@ from yolotune.errors import UserError
         ("1.5 h", Budget(seconds=5400)),
         ("90m", Budget(seconds=5400)),
         ("30s", Budget(seconds=30)),
+        ("1 h 40 min", Budget(seconds=6000)),
     ],
 )
 def test_a_budget_is_epochs_or_a_time(text: str, read: Budget) -> None:

@@ -58,7 +58,6 @@ def test_events_are_lines(tmp_path: Path) -> None:
     assert said[3:] == [
         "trial   7 starts",
         "trial   7 epoch 1 of 30, metrics/F1(M) 0.2500",
-        "trial   7 epoch 2 of 30, metrics/F1(M) no value",
         "trial   7 paused until its batch is complete",
         "trial   7 continues",
         "trial   7 pruned      metrics/F1(M) 0.2500 (rung [3]: too low)",
@@ -69,12 +68,16 @@ def test_events_are_lines(tmp_path: Path) -> None:
     ]
 
 
-def test_in_a_notebook_epochs_are_no_lines(tmp_path: Path) -> None:
-    file = io.StringIO()
-    told = lines(file, epochs=False)
+def test_epochs_are_a_line_every_half_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, now = io.StringIO(), 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    told = lines(file)
     told.study_started(tmp_path, PLAN)
-    told.epoch_reported(7, {"epoch": 1, "seg_metrics/F1": 0.25})
-    assert "0.2500" not in file.getvalue()
+    for epoch in range(1, 8):
+        told.epoch_reported(epoch % 2, {"epoch": epoch, "seg_metrics/F1": float("nan")})
+        now += 10.0
+    said = [line.partition(" ")[2] for line in file.getvalue().splitlines() if " epoch " in line]
+    assert said == [f"trial   {epoch % 2} epoch {epoch} of 30, metrics/F1(M) no value" for epoch in (1, 4, 7)]
 
 
 def test_off_a_terminal_there_are_plain_lines_whatever_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,8 @@ from yolotune.record.verdict import Ending, Verdict
 from yolotune.schedulers.forecast import resolve
 
 RESOURCES = SimpleNamespace(slots=2, auto=True, gpu_share=0.5, cpu_share=4.0)
-DATA = SimpleNamespace(yaml="/data/data.yaml", images={"train": 400, "val": 200}, nc=3)
+IMAGES = {"train": 400, "val": 200}
+DATA = SimpleNamespace(yaml="/data/data.yaml", images=IMAGES, nc=3, trained=lambda share: round(400 * share))
 
 
 def planned(*, origin: Origin | None = None, notes: list[str] | None = None, **given: Any) -> dict[str, str]:
@@ -62,6 +63,10 @@ def test_a_plan_says_what_will_be_done_and_what_it_will_cost() -> None:
     assert said["Plan"].startswith("effort balanced: about ") and "Rungs at epochs 38, 76, 152 of 250" in said["Plan"]
     assert said["Budget"].startswith("3,000 epochs, all resumes included")
     assert said["Note"] == "few images [12]"
+
+
+def test_a_fraction_is_counted() -> None:
+    assert planned(train={"fraction": 0.4})["Data"].startswith("/data/data.yaml: 160 of 400 train, 200 val")
 
 
 def test_a_plan_without_early_stopping_costs_all_trials_in_full() -> None:

@@ -28,7 +28,8 @@ def test_processes_add_up_and_survive_a_kill(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["", "sessions: 3\n# end\n", "sessions: [{began: x}]\n# end\n", "schema: 1\n"])
-def test_a_damaged_account_of_hours_is_named(text: str, tmp_path: Path) -> None:
+def test_a_damaged_account_of_hours_is_named_to_who_continues_it(text: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=FILE):
-        seconds_worked(tmp_path)
+        WorkedTime(tmp_path)
+    assert seconds_worked(tmp_path) == 0.0, "who reads about the study is not held up"
