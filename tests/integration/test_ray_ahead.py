@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
@@ -55,3 +57,47 @@ def test_a_study_can_be_begun_while_the_ray_of_a_refused_one_stops(shapes: Path,
         assert "nowhere.pt" in str(error)
     study = yolotune.tune(shapes, **given)
     assert [trial.verdict for trial in study.trials] == ["completed"]
+
+
+#: Starts a local Ray, has a worker do something, says what the home and Ray's folder look like, and waits.
+PRIVATE_RAY = """
+from pathlib import Path
+from yolotune.tuner.local_ray import LocalRay
+local = LocalRay(1, 0)
+try:
+    local.wait()
+    import ray
+    ray.get(ray.remote(int).remote())
+    folder = Path(ray._private.worker._global_node.get_session_dir_path()).parent
+    token = Path.home() / ".ray" / "auth_token"
+    print(folder, oct(folder.stat().st_mode)[-3:], oct(token.stat().st_mode)[-3:], flush=True)
+    input()
+finally:
+    local.stop()
+"""
+
+
+def listening(process: psutil.Process) -> list[str]:
+    """Returns the addresses on which a process takes connections."""
+    found = process.net_connections("inet")
+    return [connection.laddr.ip for connection in found if connection.status == psutil.CONN_LISTEN]
+
+
+def test_a_local_ray_is_closed_to_other_machines_and_other_users(tmp_path: Path) -> None:
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("0" * 64)
+    token.chmod(0o644)  # as Ray itself creates it
+    command, pipe = [sys.executable, "-c", PRIVATE_RAY], subprocess.PIPE
+    given = {**os.environ, "HOME": str(tmp_path)}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=given) as driver:
+        assert driver.stdin and driver.stdout
+        folder, *modes = driver.stdout.readline().split()
+        command_itself = psutil.Process(driver.pid)
+        processes = [command_itself, *command_itself.children(recursive=True)]
+        addresses = [ip_address(address) for process in processes for address in listening(process)]
+        driver.stdin.write("\n")
+    assert modes == ["700", "600"]
+    assert len(addresses) >= 4  # of the driver, the store of the cluster, the node and a worker
+    assert all((getattr(one, "ipv4_mapped", None) or one).is_loopback for one in addresses), addresses
+    assert driver.returncode == 0 and not Path(folder).exists()
