@@ -93,20 +93,19 @@ class LocalRay:
         self._thread.join()
 
     def _hold(self) -> None:
-        with _turn:
-            with _session_folder() as folder:
-                try:
-                    started = not self._unneeded.is_set() and self._start(folder)
-                except Exception as error:  # raised where Ray is needed
-                    self._error = error
-                    return
-                finally:
-                    self._up.set()
-                self._unneeded.wait()
-                if started:
-                    import ray
+        with _turn, _session_folder() as folder:
+            try:
+                started = not self._unneeded.is_set() and self._start(folder)
+            except Exception as error:  # raised where Ray is needed
+                self._error = error
+                return
+            finally:
+                self._up.set()
+            self._unneeded.wait()
+            if started:
+                import ray
 
-                    ray.shutdown()
+                ray.shutdown()
 
     def _start(self, folder: str) -> bool:
         """Starts Ray and has a process load what trials need; False where this process has a Ray already."""
@@ -134,7 +133,7 @@ class LocalRay:
 def _session_folder() -> tempfile.TemporaryDirectory[str]:
     """Returns a new folder for Ray's sockets and logs that only this user can enter, to be removed after use."""
     base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    short = base if len(base) <= LONGEST_BASE else "/tmp"  # noqa: S108  # the new folder in it is private
+    short = base if len(base) <= LONGEST_BASE else "/tmp"  # the new folder in it is private
     return tempfile.TemporaryDirectory(prefix="yolotune-ray-", dir=short, ignore_cleanup_errors=True)
 
 
