@@ -12,13 +12,16 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from yolotune.cli.options import MACHINE, TRAINING, takes_settings
 from yolotune.config.settings import Settings
 from yolotune.errors import UserError, YolotuneError
+
+if TYPE_CHECKING:
+    from yolotune.record.study import StudyRecord
 
 app = typer.Typer(
     add_completion=False,
@@ -29,8 +32,8 @@ app = typer.Typer(
 NAMES = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
 #: Exit code where something is wrong with what was given.
 BAD_INPUT = 2
-#: Exit code after Ctrl-C, as shells have it.
-INTERRUPTED = 130
+#: Exit codes of a study that has no result, and after Ctrl-C, as shells have it.
+FAILED, INTERRUPTED = 1, 130
 Folder = Annotated[Path, typer.Argument(help="Folder of a study, such as runs/tune/study.", show_default=False)]
 
 
@@ -60,12 +63,11 @@ def run(
     Example: yolotune run --data path/to/data.yaml --project my_project --concurrent 2 imgsz=320
     """
     from yolotune.display.live import watching
-    from yolotune.display.tables import print_result
     from yolotune.workflows.search import search
 
     with watching() as listener:
         record = search(settings, listener, resume_existing=resume)
-    print_result(record)
+    _show_result(record)
 
 
 @app.command(context_settings=NAMES)
@@ -84,12 +86,11 @@ def resume(
     Example: yolotune resume runs/tune/study --num-samples 80
     """
     from yolotune.display.live import watching
-    from yolotune.display.tables import print_result
     from yolotune.workflows.resume import resume as resume_study
 
     with watching() as listener:
         record = resume_study(folder, settings, listener, allow_changes=allow_changes)
-    print_result(record)
+    _show_result(record)
 
 
 @app.command(context_settings=NAMES)
@@ -239,13 +240,21 @@ def demo(
 ) -> None:
     """Make a small dataset of shapes and run a whole study on it: no data, network, GPU or account needed."""
     from yolotune.display.live import watching
-    from yolotune.display.tables import print_result
     from yolotune.workflows.demo import demo_settings
     from yolotune.workflows.search import search
 
     with watching() as listener:
         record = search(demo_settings(folder), listener)
+    _show_result(record)
+
+
+def _show_result(record: StudyRecord) -> None:
+    """Prints what a search has found; one in which no trial has learned anything ends as a failure."""
+    from yolotune.display.tables import print_result
+
     print_result(record)
+    if record.learned_nothing:
+        raise typer.Exit(FAILED)
 
 
 def main() -> None:
@@ -264,7 +273,7 @@ def _exit_code(command: Callable[..., Any], arguments: list[str]) -> int:
         return BAD_INPUT
     except YolotuneError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED
     except SystemExit as stop:

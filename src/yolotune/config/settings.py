@@ -129,9 +129,18 @@ class Settings(Strict):
     def _folder_name(cls, name: str) -> str:
         if name in ("", ".", "..") or set(name) & set("/\\\0"):
             raise ValueError("A plain folder name is expected; `project` takes a path")
+        if name.startswith("-") or not name.isprintable():
+            raise ValueError("A name without control characters is expected, which does not begin with a dash")
         if len(name.encode()) > 200:  # file systems take 255 bytes, and `-2` may be added
             raise ValueError(f"At most 200 bytes are expected, got {len(name.encode())}")
         return name
+
+    @field_validator("project")
+    @classmethod
+    def _plain_project(cls, project: str | None) -> str | None:
+        if project is not None and (project.startswith("-") or not project.isprintable()):
+            raise ValueError("A name or path without control characters is expected, which does not begin with a dash")
+        return project
 
     @field_validator("concurrent", mode="before")
     @classmethod

@@ -81,7 +81,7 @@ class Lines(Listener):
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
         objective = "" if self._settings is None else self._settings.objective
         shown = "no value" if value is None else f"{escape(objective)} {value:.4f}"
-        mark = " [bold]best so far[/]" if best else ""
+        mark = " [bold]best so far[/]" if best and value else ""  # of scores that are all 0 none is best
         verdict = f"[{STYLES.get(ending.verdict, 'red')}]{ending.verdict:<11}[/]"
         self._trial(number, f"{verdict} {shown}{mark} [dim]({escape(ending.reason)})[/]")
 

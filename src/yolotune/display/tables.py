@@ -16,7 +16,7 @@ from yolotune.display.dataset import warning_lines
 from yolotune.display.formats import quoted, resume_command, short
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import number, plural
-from yolotune.report.outcome import is_foreseen, outcome, sentence
+from yolotune.report.outcome import AFTER_NOTHING, is_foreseen, nothing_learned, outcome, sentence
 from yolotune.schedulers.forecast import forecast, planned_trials
 
 if TYPE_CHECKING:  # what is only printed need not be loaded by `yolotune best`
@@ -113,11 +113,18 @@ def print_result(record: StudyRecord) -> None:
     found = outcome(record)
     if said := sentence(found):
         console.print(said, markup=False)
-    for line in best_lines(record):
+    for line in _nothing_lines(record) if record.learned_nothing else best_lines(record):
         console.print(line, markup=False)
     if not found.over:
         more = f" --budget {found.budget.doubled}" if found.spent else ""
         console.print(f"Resume:  {resume_command(record.folder, record.origin)}{more}", markup=False)
+
+
+def _nothing_lines(record: StudyRecord) -> list[str]:
+    """Returns that no trial has learned anything, and what to do."""
+    given = {"data": shlex.quote(record.settings.data), "epochs": 4 * record.settings.epochs}
+    steps = [f"{why}: {command.format(**given)}" for why, command in AFTER_NOTHING]
+    return [f"No trial has learned anything. {nothing_learned(record)}", *steps]
 
 
 def trial_row(trial: TrialRecord) -> tuple[str, str, str, str, str]:

@@ -147,6 +147,13 @@ class StudyRecord:
             return best
         return self.trial(held.trial)
 
+    @property
+    def learned_nothing(self) -> bool:
+        """Whether trials have ended and none found anything: each score is 0, the least it can be, or there is none."""
+        scores = self.metric.startswith(("seg_metrics/", "box_metrics/")) and self.mode == "max"
+        ended = [trial for trial in self.trials if not trial.unfinished]
+        return scores and bool(ended) and not any(trial.value for trial in self.trials)
+
     def trial(self, number: int) -> TrialRecord:
         """Returns a trial that is there."""
         return next(trial for trial in self.trials if trial.number == number)

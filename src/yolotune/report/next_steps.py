@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from yolotune.report.outcome import AFTER_NOTHING
 from yolotune.report.results import Gain, Results
 
 
@@ -23,6 +24,9 @@ def next_steps(results: Results) -> list[Step]:
     steps = []
     if results.running or results.interrupted:
         steps.append(Step("Continue trials that have not ended", f"yolotune resume {folder}"))
+    if record.learned_nothing:
+        given = {"data": shlex.quote(_data_yaml(results)), "epochs": 4 * record.settings.epochs}
+        return [*steps, *(Step(why, command.format(**given)) for why, command in AFTER_NOTHING)]
     if best is None:
         return steps
     if results.kind in (Gain.NOISE, Gain.NONE, Gain.UNKNOWN) and not steps:

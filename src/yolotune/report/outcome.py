@@ -99,3 +99,23 @@ def sentence(found: Outcome) -> str:
     if found.cut_first is not None:
         text += f"; {found.cut_first:,} cut at the first rung, {found.begun.cut_first:.0f} expected"
     return f"{text}. The budget is spent." if found.spent and not found.over else f"{text}."
+
+
+def nothing_learned(record: StudyRecord) -> str:
+    """Returns in words that no trial has found anything, and why that may be.
+
+    Args:
+        record: A study that has `learned_nothing`.
+    """
+    zero, ended = sum(trial.value is not None for trial in record.trials), len(record.trials)
+    return (
+        f"{zero} of {ended} trials have a {record.settings.objective} of 0, the others have no value. Trainings of "
+        f"{record.settings.epochs} epochs may be too short, labels may be wrong, or the model may start from nothing."
+    )
+
+
+#: What to do then, and what to type; `data` stands for the data.yaml, quoted.
+AFTER_NOTHING = (
+    ("Look at the data", "yolotune check --data {data}"),
+    ("Train longer, from COCO weights", "yolotune run --data {data} --model yolo11n-seg.pt --epochs {epochs}"),
+)

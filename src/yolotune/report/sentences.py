@@ -6,7 +6,7 @@ from yolotune.record.provenance import told_of
 from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.report.formatting import duration, label, listed, number, plural
-from yolotune.report.outcome import sentence
+from yolotune.report.outcome import nothing_learned, sentence
 from yolotune.report.results import Gain, Results, dataset_count
 from yolotune.report.trials import verdict_of
 
@@ -23,6 +23,8 @@ HEADLINES = {
 def headline(results: Results) -> str:
     """Returns what was found, in one sentence: `is better` only where fresh seeds have shown it."""
     held = results.proven
+    if results.record.learned_nothing:
+        return "No trial has learned anything."
     if held is None:
         return HEADLINES[results.kind]
     if held.trial == 0:
@@ -36,7 +38,7 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
     """Returns the few numbers on top: number, what it is, and a remark."""
     record, best = results.record, results.best
     shown = []
-    if best:
+    if best and not record.learned_nothing:
         shown.append((number(best.value, 3), label(record.metric), f"trial {best.number}, epoch {best.best_epoch}"))
     if results.gain is not None and results.kind is not Gain.UNKNOWN and best and best is not results.defaults:
         sign = "+" if record.mode == "max" else "−"
@@ -65,6 +67,8 @@ def conclusion(results: Results) -> list[str]:
 
 def _gained(results: Results) -> str:
     best, defaults = results.best, results.defaults
+    if results.record.learned_nothing:
+        return f"{nothing_learned(results.record)} Nothing can be said of the points yet."
     if best is None or best.value is None:
         return "As soon as a trial has ended with a value, this page says what the search has gained."
     metric = label(results.record.metric)

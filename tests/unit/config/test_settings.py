@@ -178,6 +178,13 @@ def test_without_a_preset_a_space_is_needed() -> None:
     assert make_settings(data="d.yaml", preset="none", space={"lr0": [0, 1]}).train == {}
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("name", "-rf"), ("name", "a\nb"), ("project", "-x"), ("project", "\x1b[2J")]
+)
+def test_names_with_control_characters_or_a_leading_dash_are_refused(key: str, value: str) -> None:
+    assert "without control characters" in problems_of(data="d.yaml", **{key: value})[key]
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "/tmp"])
 def test_a_name_is_a_plain_folder_name(name: str) -> None:
     assert "plain folder name" in problems_of(data="d.yaml", name=name)["name"]

@@ -25,6 +25,10 @@ from yolotune.display.tables import (
 from yolotune.record.provenance import Origin
 from yolotune.record.study import read_study
 from yolotune.record.verdict import Ending, Verdict
+from yolotune.report.charts.best_so_far import best_so_far
+from yolotune.report.next_steps import next_steps
+from yolotune.report.results import results_of
+from yolotune.report.sentences import headline
 from yolotune.schedulers.forecast import resolve
 
 RESOURCES = SimpleNamespace(slots=2, auto=True, gpu_share=0.5, cpu_share=4.0)
@@ -187,3 +191,25 @@ def test_of_a_long_study_the_best_trials_are_shown(tmp_path: Path, monkeypatch: 
 
 def test_a_study_without_a_trial_has_a_heading(tmp_path: Path) -> None:
     assert "0 trials; no value yet" in study_html(read_study(write_study(tmp_path / "study", trials=0)))
+
+
+def test_a_study_that_learned_nothing_says_so_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverged = Ending(Verdict.DIVERGED, "not finite")
+    folder = write_study(
+        tmp_path / "my study", trials=3, values={key: [0.0, 0.0] for key in range(3)}, endings={2: diverged}, epochs=2
+    )
+    record = read_study(folder)
+    assert record.learned_nothing
+    print_result(record)
+    said = capsys.readouterr().out
+    assert "No trial has learned anything." in said and "yolotune check --data " in said
+    for promise in ("Best:", "Train: ", "Weights:", "+0.0000"):
+        assert promise not in said
+    results = results_of(record, {})
+    assert headline(results) == "No trial has learned anything."
+    assert not [step for step in next_steps(results) if "retrain" in step.command or "confirm" in step.command]
+    assert best_so_far(results) is None
+    learned = read_study(write_study(tmp_path / "other", trials=2, values={0: [0.0], 1: [0.1]}, epochs=1))
+    assert not learned.learned_nothing

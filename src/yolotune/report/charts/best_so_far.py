@@ -17,7 +17,7 @@ def best_so_far(results: Results) -> Chart | None:
     """Returns the best value over the epochs trained, trials laid end to end by number; None without any value."""
     record = results.record
     ends = _ends(record)
-    if not ends:
+    if not ends or record.learned_nothing:
         return None
     steps = _steps(record, ends)
 
