@@ -67,8 +67,8 @@ local = LocalRay(1, 0)
 try:
     local.wait()
     import ray
-    ray.get(ray.remote(int).remote())
-    folder = Path(ray._private.worker._global_node.get_session_dir_path()).parent
+    ray.get(ray.remote(lambda: 1).remote())
+    folder = Path(ray._private.worker._global_node.get_session_dir_path()).parents[1]
     token = Path.home() / ".ray" / "auth_token"
     print(folder, oct(folder.stat().st_mode)[-3:], oct(token.stat().st_mode)[-3:], flush=True)
     input()

@@ -33,7 +33,7 @@ RAY_ENVIRONMENT = {
 }
 
 #: Characters of a folder in which the names of Ray's sockets stay below the 107 that Linux takes (103 on macOS).
-LONGEST_BASE = 16
+LONGEST_BASE = 12
 
 #: Held while a Ray is up: a process has one at a time, and the next waits until the one before has stopped.
 _turn = threading.Lock()
@@ -118,7 +118,7 @@ class LocalRay:
         with _loopback_only():
             ray.init(
                 address="local",
-                _temp_dir=folder,
+                _temp_dir=f"{folder}/ray",  # Ray opens this one to all; the folder around it stays closed
                 num_cpus=self._cpus,
                 num_gpus=self._gpus,
                 include_dashboard=False,
