@@ -140,7 +140,8 @@ def _once(path: Path, shows: tuple[np.ndarray, ...], draw: Callable[[], None]) -
         digest.update(np.ascontiguousarray(values).data)
     earlier = _drawn.get((path.name, digest.digest()))
     if earlier is not None and earlier.exists():
-        shutil.copyfile(earlier, path)
+        if earlier != path:  # of a trial that goes on in this process
+            shutil.copyfile(earlier, path)
         return
     draw()
     _drawn[path.name, digest.digest()] = path
