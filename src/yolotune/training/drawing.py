@@ -123,7 +123,7 @@ def _drawn(figure: str, data: Mapping[str, Any]) -> str | None:
         from yolotune.training import figures
 
         getattr(figures, figure)(**data)
-    except Exception:
+    except Exception:  # whatever it is, the trial ends in good order and keeps it
         return traceback.format_exc()
     return None
 
