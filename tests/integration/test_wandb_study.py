@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,11 +20,12 @@ from wandb_runs import expected, offline_runs, tracker_of
 from yolotune.config.layers import make_settings
 from yolotune.metrics import overfitting
 from yolotune.record.study import StudyRecord, TrialRecord, read_study, trial_folder
-from yolotune.record.verdict import Verdict
+from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking.wandb_runs import CURVES
 from yolotune.training.job import Job
 from yolotune.training.messages import TrainingTask
 from yolotune.training.session import TrainingSession, TrainingThread
+from yolotune.tuner.events import Listener
 from yolotune.workflows.search import search
 
 SETTINGS: dict[str, Any] = {
@@ -37,6 +39,26 @@ SETTINGS: dict[str, Any] = {
     "train": {"optimizer": "AdamW", "nbs": 8, "mosaic": 0.0, "warmup_bias_lr": 0.0},
 }
 KEY = "c0ffee" * 7  # shaped like a key, and found nowhere else
+
+
+class RayLogs(Listener):
+    """Keeps what Ray has logged while it runs; its folder goes with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
+        from ray._private.worker import _global_node
+
+        logs = Path(_global_node.get_session_dir_path()) / "logs"
+        shutil.copytree(
+            logs,
+            self.folder,
+            dirs_exist_ok=True,
+            ignore=lambda folder, _: [
+                name.name for name in Path(folder).iterdir() if name.is_socket() or name.is_symlink()
+            ],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +75,7 @@ def study(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_API_KEY", KEY)
-        return search(make_settings(**{**SETTINGS, **given}))
+        return search(make_settings(**{**SETTINGS, **given}), RayLogs(Path(given["project"]) / "ray-logs"))
 
 
 def run_of(record: StudyRecord, name: str) -> Run:
@@ -91,8 +113,9 @@ def test_the_studys_own_run_has_the_table_and_the_best_point(study: StudyRecord)
 
 
 def test_the_key_is_written_nowhere(study: StudyRecord) -> None:
-    ray_logs = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "session_latest" / "logs"
-    places = [str(study.folder), *([str(ray_logs)] if ray_logs.exists() else [])]
+    ray_logs = study.folder.parent / "ray-logs"
+    assert any(ray_logs.glob("worker-*")), "of the processes that train"
+    places = [str(study.folder), str(ray_logs)]
     assert subprocess.run(["grep", "-rl", KEY, *places], capture_output=True, text=True).stdout == ""
 
 
