@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import platform
 import sys
@@ -28,6 +29,16 @@ class MemoryWatch:
             self._first = held
         grown = [name for name, size in held.items() if size > GROWTH * self._first[name] > 0]
         return f"its {grown[0]} has grown to {held[grown[0]] / 2**20:.0f} MB" if grown else None
+
+
+@functools.cache
+def freeze_libraries() -> None:
+    """Leaves what is loaded by now out of all collections to come: a training saves half a second of its 20.
+
+    Called once in a process, after its imports and before its first training.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def free_memory() -> None:

@@ -35,22 +35,37 @@ class RoundedWeights:
     def __init__(self) -> None:
         self.saved: Any = None
         self._validated: Any = None
+        self._updates = -1  # of the EMA, when it was taken over
 
-    def of(self, ema: Any) -> Any:
-        """Returns a model in single precision on the device of the EMA; the same object each time."""
-        with torch.inference_mode(False), torch.no_grad():  # tensors made in inference mode could not be written again
-            if self.saved is None or self.saved.state_dict().keys() != ema.state_dict().keys():
-                # contiguous: Ultralytics fuses weights of a checkpoint with `view`
-                self.saved = deepcopy(ema).half().to(memory_format=torch.contiguous_format)
-                self._validated = deepcopy(ema)
-            states = (model.state_dict().values() for model in (self.saved, self._validated, ema))
-            for saved, validated, own in zip(*states, strict=True):
-                saved.copy_(own)
-                validated.copy_(saved)
+    def of(self, averaged: Any) -> Any:
+        """Returns a model in single precision on the device of the EMA; the same object each time.
+
+        Args:
+            averaged: Ultralytics' `ModelEMA`.
+        """
+        ema = averaged.ema
+        if self.saved is None or self._updates != averaged.updates:
+            self._take_over(ema)
+            self._updates = averaged.updates
         for model in (self.saved, self._validated):
             copy_attr(model, ema, include=EMA_ATTRIBUTES)
             model.criterion = None  # a fresh copy would have none, and would make one for the attributes of now
         return self._validated
+
+    @torch.inference_mode(False)  # tensors made in inference mode could not be written again
+    @torch.no_grad()
+    def _take_over(self, ema: Any) -> None:
+        own = ema.state_dict()
+        if self.saved is None or self.saved.state_dict().keys() != own.keys():
+            # contiguous: Ultralytics fuses weights of a checkpoint with `view`
+            self.saved = deepcopy(ema).half().to(memory_format=torch.contiguous_format)
+            self._validated = deepcopy(ema)
+            if next(ema.parameters()).device.type == "cpu":  # as `AutoBackend` does it; a quarter faster
+                self._validated.to(memory_format=torch.channels_last)
+        states = (model.state_dict().values() for model in (self.saved, self._validated))
+        for saved, validated, values in zip(*states, own.values(), strict=True):
+            saved.copy_(values)
+            validated.copy_(saved)
 
 
 def save_checkpoint(trainer: Any, folder: Path, *, best: bool) -> None:

@@ -30,8 +30,9 @@ from yolotune.tracking import NullTracker, TrialResult
 from yolotune.training.drawing import Curves
 from yolotune.training.failures import ending_of, is_card_lost
 from yolotune.training.job import Order
+from yolotune.training.memory import freeze_libraries
 from yolotune.training.messages import Said, TrainingTask
-from yolotune.training.tasks import make_trainer
+from yolotune.training.tasks import make_trainer, task_named
 from yolotune.training.usage import Meter
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ class TrainingSession:
 
     def make_trainer(self, on_epoch: OnEpoch, resume: Path | None) -> Trainer:
         """Returns what trains this trial's point, from the beginning or from a last.pt."""
+        task_named(self.task.job.task)  # loads torch and Ultralytics
+        freeze_libraries()
         trainer = make_trainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
         trainer.halves_batch = self.task.alone
         return trainer

@@ -48,7 +48,7 @@ class TrialValidation(BaseValidator):
         """No integration acts inside a trial."""
 
     def get_model(self, model: Any, trainer: Any = None) -> Any:
-        return super().get_model(model) if trainer is None else trainer.rounded_weights.of(trainer.ema.ema)
+        return super().get_model(model) if trainer is None else trainer.rounded_weights.of(trainer.ema)
 
     def init_metrics(self, model: Any) -> None:
         super().init_metrics(model)

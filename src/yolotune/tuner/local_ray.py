@@ -108,7 +108,7 @@ class LocalRay:
                 ray.shutdown()
 
     def _start(self, folder: str) -> bool:
-        """Starts Ray and has a process load what trials need; False where this process has a Ray already."""
+        """Starts Ray; False where this process has one already."""
         import ray
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)  # what goes wrong with a trial is in its verdict
