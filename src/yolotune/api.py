@@ -74,6 +74,16 @@ class Study:
         """
         return self.record.chosen
 
+    @property
+    def test_scores(self) -> dict[int, dict[str, float]]:
+        """What models score on the test split, by trial number: the best one and the defaults, each scored once.
+
+        Empty where data.yaml has no such split, and before the study has ended.
+        """
+        known = self.record.on_test
+        scores = {trial.number: known.of(trial) for trial in self.trials} if known else {}
+        return {number: found for number, found in scores.items() if found is not None}
+
     def trials_dataframe(self) -> pandas.DataFrame:
         """Returns a row per trial: hyperparameters, verdict, value, best epoch, epochs, seconds."""
         from yolotune.record.frames import trials_frame

@@ -16,6 +16,7 @@ from wandb_reader import read_run
 from yolotune._yaml import write_yaml
 from yolotune.config.layers import load_settings
 from yolotune.data.index import read_index
+from yolotune.data.shapes import make_shapes
 from yolotune.errors import UserError
 from yolotune.record.confirmed import Confirmed
 from yolotune.record.study import read_study
@@ -31,8 +32,12 @@ POINTS = [
 
 @pytest.fixture
 def search(shapes: Path, tmp_path: Path) -> Path:
-    """A finished search whose trial 1 is confirmed."""
-    folder = recorded_search(tmp_path, shapes, POINTS, wandb="disabled", epochs=4)
+    return confirmed_search(tmp_path, shapes)
+
+
+def confirmed_search(project: Path, data: Path) -> Path:
+    """Writes a finished search whose trial 1 is confirmed, and returns its folder."""
+    folder = recorded_search(project, data, POINTS, wandb="disabled", epochs=4)
     held = Confirmed(1, 0.45, (1, 2, 3), 0.9)
     (folder / "confirm").mkdir()
     best = {"trial": held.trial, "mean": held.mean, "seeds": list(held.seeds), "search_best": held.search_best}
@@ -64,11 +69,13 @@ def test_a_retrain_that_was_killed_continues(shared_ray: None, search: Path) -> 
     assert "yolo segment predict model=study/retrain/1/weights/best.pt source=" in said
 
 
-def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_no_honest_score(
-    shared_ray: None, search: Path
+def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_only_its_test_score_is_honest(
+    shared_ray: None, tmp_path: Path
 ) -> None:
     from ultralytics import YOLO
 
+    data = make_shapes(tmp_path / "shapes", train=12, val=6, test=5, size=64, per_image=2)
+    search = confirmed_search(tmp_path, data)
     (search / "retrain" / "1").mkdir(parents=True)  # an earlier one
     study = load_settings(search, {"epochs": 2, "wandb": "offline"})
     found = retrain(search, study, on_all=True)
@@ -84,8 +91,10 @@ def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_
     assert (run.config["lr0"], run.config["seed"], run.config["cls"]) == (0.003, 0, 0.7)
 
     card = found.weights.with_name("model-card.md").read_text()
-    best = found.record.best
+    best, tested = found.record.best, found.record.on_test
     assert best is not None and best.value is not None and best.best_epoch is not None
+    assert tested is not None and (tested.images, tested.models.keys()) == (5, {best.number})
+    assert "On the test split (5 images" in found.sentence and "the model reaches metrics/F1(M) " in found.sentence
     row = best.epochs[best.best_epoch - 1]
     masks = " | ".join(
         f"{row[f'seg_metrics/{name}']:.4f}" for name in ("F1", "precision", "recall", "map50_95", "map50")
@@ -94,6 +103,8 @@ def test_a_model_trained_on_all_images_says_where_it_comes_from_and_that_it_has_
         SEEN,
         f"| masks, val | {masks} |",
         "| boxes, val | ",
+        "| masks, test | ",
+        "- Scored once on 5 images",
         read_env(search)["fingerprint"],
         ", ".join(f"{number} {name}" for number, name in read_env(search)["names"].items()),
         f"run `{uid}-0000`, made from run `{source}`",

@@ -15,7 +15,7 @@ import pytest
 
 import yolotune
 
-BASE = ("errors", "metrics", "_yaml")
+BASE = ("errors", "metrics", "prepared", "_yaml")
 #: Each row may import the rows above it, and modules of its own package; the first row is the base.
 HOUSE = (
     *BASE,

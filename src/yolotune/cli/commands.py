@@ -153,10 +153,12 @@ def check(
     Example: yolotune check --data path/to/data.yaml
     """
     from yolotune.display.dataset import diagnosis_document, print_diagnosis
+    from yolotune.display.live import checking
     from yolotune.record.folder import new_folder
     from yolotune.tuner.check import diagnose
 
-    found = diagnose(settings)
+    with checking():
+        found = diagnose(settings)
     if as_json:
         print(json.dumps(diagnosis_document(found), indent=2))
     else:

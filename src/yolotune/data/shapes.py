@@ -15,7 +15,7 @@ CORNERS = {"circle": 24, "square": 4, "triangle": 3}
 
 
 def make_shapes(
-    folder: Path, *, train: int = 96, val: int = 32, size: int = 96, per_image: int = 3, seed: int = 0
+    folder: Path, *, train: int = 96, val: int = 32, test: int = 0, size: int = 96, per_image: int = 3, seed: int = 0
 ) -> Path:
     """Writes a YOLO segmentation dataset of coloured shapes and returns its `data.yaml`.
 
@@ -23,12 +23,14 @@ def make_shapes(
         folder: Where to write `images/`, `labels/` and `data.yaml`; existing files of the same name are replaced.
         train: Number of training images.
         val: Number of validation images.
+        test: Number of test images; without any there is no test split.
         size: Side of the square images, in pixels.
         per_image: Largest number of shapes in one image (1..per_image, drawn uniformly).
         seed: Seed of every random choice.
     """
     rng = np.random.default_rng(seed)
-    for split, count in (("train", train), ("val", val)):
+    splits = {split: count for split, count in (("train", train), ("val", val), ("test", test)) if count}
+    for split, count in splits.items():
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
         for index in range(count):
@@ -38,7 +40,7 @@ def make_shapes(
             (folder / "labels" / split / f"{name}.txt").write_text("".join(row + "\n" for row in rows))
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(NAMES))
     data = folder / "data.yaml"
-    data.write_text(f"train: images/train\nval: images/val\nnames:\n{names}")
+    data.write_text("".join(f"{split}: images/{split}\n" for split in splits) + f"names:\n{names}")
     return data
 
 

@@ -37,29 +37,45 @@ LAST_PICTURE_S = 5.0
 
 
 @contextlib.contextmanager
+def checking() -> Iterator[None]:
+    """Shows on a terminal that a study is being checked; the first look at ten thousand images takes 20 seconds."""
+    console = Console(stderr=True)
+    if not (sys.stderr.isatty() and console.is_interactive):
+        yield
+        return
+    with console.status("[dim]Looking at the dataset and the settings[/]", spinner="line"):  # of ASCII alone
+        yield
+
+
+@contextlib.contextmanager
 def watching() -> Iterator[Listener]:
     """Yields a listener that shows a study: live on a terminal, as lines elsewhere."""
     console = Console(highlight=False, soft_wrap=True)
     if not (sys.stdout.isatty() and console.is_interactive):  # rich takes FORCE_COLOR in a pipe for a terminal
         yield Lines(console)
         return
-    view = LiveView(console)
-    try:
-        yield view
-    finally:
-        view.close()
+    with contextlib.ExitStack() as before:
+        before.enter_context(checking())
+        view = LiveView(console, on_start=before.close)
+        try:
+            yield view
+        finally:
+            before.close()
+            view.close()
 
 
 class LiveView(Listener):
     """Draws running trials and where the study is at the bottom of the terminal; lines scroll by above."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, on_start: Callable[[], None] = lambda: None) -> None:
         """Draws nothing before the study starts.
 
         Args:
             console: A terminal.
+            on_start: Called when the study starts, before anything is drawn.
         """
         self._console = console
+        self._on_start = on_start
         self._lines = Lines(console)
         self._told: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._closing = threading.Event()
@@ -70,6 +86,7 @@ class LiveView(Listener):
         self._budget: float | None = None
 
     def study_started(self, folder: Path, plan: Plan) -> None:
+        self._on_start()
         settings = plan.settings
         self._metric, self._tally = settings.objective, Tally(settings)
         seconds = settings.cost_limit.seconds

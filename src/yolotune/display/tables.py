@@ -15,6 +15,7 @@ from yolotune.config.settings import Settings
 from yolotune.display.dataset import warning_lines
 from yolotune.display.formats import quoted, resume_command, short
 from yolotune.record.study import StudyRecord, TrialRecord
+from yolotune.report import on_test
 from yolotune.report.formatting import number, plural
 from yolotune.report.outcome import AFTER_NOTHING, is_foreseen, nothing_learned, outcome, sentence
 from yolotune.schedulers.forecast import forecast, planned_trials
@@ -167,6 +168,8 @@ def _standing(record: StudyRecord, best: TrialRecord) -> list[str]:
         lines.append(f"Ultralytics' defaults (trial 0): {number(defaults)}, {differs}.")
     elif not best.number:
         lines.append("That is trial 0: the search has not beaten Ultralytics' defaults.")
+    if said := on_test.sentence(record, best, metric=on_test.metric_name(record)):
+        lines.append(said)
     return lines
 
 
@@ -179,6 +182,7 @@ def best_document(record: StudyRecord) -> dict[str, Any] | None:
     return {
         "trial": best.number,
         "value": best.value,
+        "test": record.on_test.of(best) if record.on_test else None,
         "confirmed": held.mean if held and held.trial == best.number else None,
         "point": best.point,
         "warm_from": asdict(prior) if prior else None,
@@ -200,6 +204,8 @@ def print_confirmation(found: Confirmation) -> None:
     console.print(table)
     console.print("Trial 0 is Ultralytics' defaults. Curse: what the search promised beyond the confirmed mean.")
     console.print(found.conclusion, markup=False)
+    if found.test:
+        console.print(found.test, markup=False)
     search = short(found.record.folder.parent)
     if found.best is not None:
         console.print(f"{search}/best.yaml holds trial {found.best.trial}, confirmed.", markup=False)

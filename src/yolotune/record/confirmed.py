@@ -27,6 +27,7 @@ class Confirmed:
         difference: Mean paired difference to the defaults; None for the defaults, and where they have no value.
         uncertainty: Half width of its interval; None of fewer than two seeds.
         verdict: What was concluded, in words.
+        test: What the trainings score on the test split, in words; nothing without one.
     """
 
     trial: int
@@ -36,6 +37,7 @@ class Confirmed:
     difference: float | None = None
     uncertainty: float | None = None
     verdict: str = ""
+    test: str = ""
 
     def better(self, mode: str) -> bool:
         """Whether the whole interval lies on the good side of the defaults."""
@@ -69,6 +71,7 @@ def read_confirmed(path: Path) -> Confirmed | None:
             difference=point.get("difference"),
             uncertainty=point.get("uncertainty"),
             verdict=str(document.get("verdict", "")),
+            test=str(document.get("test") or ""),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise fail(str(path), "damaged: it does not say which point is best.", "run the confirm again.") from error

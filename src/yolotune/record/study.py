@@ -25,6 +25,7 @@ from yolotune.metrics import better, is_finite
 from yolotune.record.confirmed import CONFIRMED, Confirmed, read_confirmed
 from yolotune.record.provenance import Origin, Provenance, read_provenance
 from yolotune.record.provenance import known_from as provenance_of
+from yolotune.record.split_scores import SplitScores, read_split_scores
 from yolotune.record.verdict import FINISHED, PAUSED, Ending, Verdict
 from yolotune.record.worked_time import seconds_worked
 
@@ -146,6 +147,11 @@ class StudyRecord:
         if held is None or (best is not None and best.value is not None and held.beaten_by(best.value, self.mode)):
             return best
         return self.trial(held.trial)
+
+    @cached_property
+    def on_test(self) -> SplitScores | None:
+        """What its models score on the test split; None where data.yaml has none, or nothing was scored yet."""
+        return read_split_scores(self.folder)
 
     @property
     def learned_nothing(self) -> bool:

@@ -13,13 +13,14 @@ from typing import Any
 
 import yolotune.report.charts  # noqa: F401  # registers the built-in charts
 from yolotune._yaml import write_atomic
+from yolotune.prepared import PreparedProcess
 from yolotune.record.study import StudyRecord, read_study
 from yolotune.report import section_texts, sentences, tables
 from yolotune.report.chart import SECTIONS, Chart, ChartGroup, build_charts
 from yolotune.report.dataset import dataset_summary
 from yolotune.report.download import data_uri, trials_csv
 from yolotune.report.next_steps import next_steps
-from yolotune.report.photos import Painter, Photos, photographs
+from yolotune.report.photos import Photos, photographs
 from yolotune.report.results import Results, results_of
 from yolotune.report.style import DARK, GLYPHS, INK, MARKS
 
@@ -28,7 +29,11 @@ LEFT_OUT = "They were left out of this report; `yolotune report FOLDER` draws th
 
 
 def write_report(
-    folder: str | Path, *, photos: bool = True, redact: Callable[[str], str] = str, painter: Painter | None = None
+    folder: str | Path,
+    *,
+    photos: bool = True,
+    redact: Callable[[str], str] = str,
+    painter: PreparedProcess | None = None,
 ) -> Path:
     """Writes `report.html` into a study's folder, running or ended, and returns its path.
 

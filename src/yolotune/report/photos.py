@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yolotune.metrics import LEAST_F1, is_finite
+from yolotune.prepared import PreparedProcess
 from yolotune.record.study import TrialRecord
 from yolotune.report.results import Results
 from yolotune.report.trials import best_report
 
 #: Photographs, and seconds that drawing them may take.
 COUNT, SECONDS = 6, 120.0
+#: What draws them, in a process of its own.
+PAINTER = "yolotune.report.predict"
 
 
 @dataclass(frozen=True)
@@ -45,37 +46,7 @@ class Photos:
     key: tuple[tuple[str, str], ...] = ()
 
 
-class Painter:
-    """The process that draws photographs. It loads torch and Ultralytics at once, and then waits for a request.
-
-    It ends with this process, whatever becomes of that: what it waits for is the end of its standard input.
-    """
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "yolotune.report.predict"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-
-    def draw(self, request: Path) -> str:
-        """Has a request (`predict.py`) drawn, and returns why it was not; nothing where it was."""
-        try:
-            _, said = self._process.communicate(str(request), timeout=SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            self.close()
-            return str(error)
-        if not self._process.returncode:
-            return ""
-        return (said.strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
-
-    def close(self) -> None:
-        """Ends the process if it has not ended."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
-
-
-def photographs(results: Results, painter: Painter | None = None) -> Photos:
+def photographs(results: Results, painter: PreparedProcess | None = None) -> Photos:
     """Returns photographs with predictions, drawn in a process of its own; never fails.
 
     Args:
@@ -89,7 +60,7 @@ def photographs(results: Results, painter: Painter | None = None) -> Photos:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps(_request(results, trials, folder)), encoding="utf-8")
         try:
-            failed = (painter or Painter()).draw(request)
+            failed = (painter or PreparedProcess(PAINTER)).ask(request, SECONDS)
         except OSError as error:  # the process cannot be started
             failed = str(error)
         return Photos([], [], f"They could not be drawn: {failed}.") if failed else _read(Path(folder), trials)

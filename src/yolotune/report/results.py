@@ -17,6 +17,7 @@ from yolotune.record.confirmed import Confirmed
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.record.verdict import Verdict
 from yolotune.report.importance import Importance, importance
+from yolotune.report.on_test import sampling_error
 from yolotune.report.outcome import Outcome, outcome
 from yolotune.report.rungs import Rung, rungs_of
 from yolotune.report.trials import BROKEN, TRAINED_IN_FULL, curve, finished, overfitting_gaps, seconds_of, unlearned
@@ -205,7 +206,7 @@ def _noise(record: StudyRecord, environment: Mapping[str, Any]) -> Noise:
     objects = dataset_count(environment, "instances", "val")
     sampling = None
     if is_score and not record.metric.startswith("train") and objects and value is not None and 0 <= value <= 1:
-        sampling = math.sqrt(value * (1 - value) / objects)
+        sampling = sampling_error(value, objects)
     return Noise(_jitter(record), sampling, floor)
 
 

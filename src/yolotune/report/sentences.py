@@ -5,6 +5,7 @@ from __future__ import annotations
 from yolotune.record.provenance import told_of
 from yolotune.record.slots import read_slots
 from yolotune.record.study import StudyRecord, TrialRecord
+from yolotune.report import on_test
 from yolotune.report.formatting import duration, label, listed, number, plural
 from yolotune.report.outcome import nothing_learned, sentence
 from yolotune.report.results import Gain, Results, dataset_count
@@ -49,6 +50,10 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
     if held is not None and held.difference is not None and held.uncertainty is not None:
         remark = f"±{number(held.uncertainty, 3)}, {plural(len(held.seeds), 'seed')}"
         shown.append((f"{held.difference:+.3f}".replace("-", "−"), f"trial {held.trial} on fresh seeds", remark))
+    tested = on_test.on_test(record, best)
+    if tested is not None:
+        remark = f"±{number(tested.error, 3)}, {on_test.UNSEEN}"
+        shown.append((number(tested.value, 3), f"{label(on_test.compared_by(record)).split(',')[0]}, test", remark))
     if record.trials:
         remark = f"of {results.full_epochs:,}, {results.saved:.0%} saved"
         shown.append((f"{record.epochs_trained:,}", "epochs trained", remark))
@@ -61,7 +66,14 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
 
 def conclusion(results: Results) -> list[str]:
     """Returns in a few sentences what was gained, from what it began, what it cost, and what has not ended."""
-    texts = (_gained(results), _warm_start(results), _cost(results), sentence(results.outcome), _not_ended(results))
+    texts = (
+        _gained(results),
+        on_test.sentence(results.record, results.best),
+        _warm_start(results),
+        _cost(results),
+        sentence(results.outcome),
+        _not_ended(results),
+    )
     return [text for text in texts if text]
 
 
@@ -212,8 +224,9 @@ def _confirmed(results: Results) -> str:
     if confirmed is None:
         return ""
     searched = results.record.trial(confirmed.trial).value
-    return (
+    said = (
         f"Trained again in full on {plural(len(confirmed.seeds), 'fresh seed')}, trial {confirmed.trial} was the best "
         f"of those compared: {number(confirmed.mean, 3)} on average, where the search had seen {number(searched, 3)}. "
         f"{confirmed.verdict or 'confirm/confirmed.yaml has the comparison with the defaults.'}"
     )
+    return f"{said} {confirmed.test}" if confirmed.test else said

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from ultralytics.utils.torch_utils import unwrap_model
 
 from yolotune._yaml import read_yaml
 from yolotune.data.index import indexed_dataset_class
@@ -23,18 +22,22 @@ def resolved_dataset(path: Path, *, single_cls: bool) -> dict[str, Any]:
     return {**data, "names": names, "nc": len(names), "channels": data.get("channels", 3), "path": path.parent}
 
 
-def indexed_dataset(trainer: Any, index: Path, images: Any, mode: str, batch: int | None) -> Any:
+def indexed_dataset(
+    index: Path, images: Any, mode: str, batch: int | None, *, args: Any, stride: int, data: Mapping[str, Any]
+) -> Any:
     """Returns what `ultralytics.data.build_yolo_dataset` would, with the labels of an index.
 
     Args:
-        trainer: A trial's trainer with its model.
         index: Label index of the split.
         images: Folders or lists of images.
         mode: `train`, with augmentation, or `val`.
         batch: Images of one batch.
+        args: Ultralytics' arguments.
+        stride: Of the model.
+        data: As `resolved_dataset` returns it.
     """
-    train, args = mode == "train", trainer.args
-    dataset = indexed_dataset_class(index)(
+    train = mode == "train"
+    return indexed_dataset_class(index)(
         img_path=images,
         imgsz=args.imgsz,
         batch_size=batch,
@@ -42,14 +45,11 @@ def indexed_dataset(trainer: Any, index: Path, images: Any, mode: str, batch: in
         hyp=args,
         rect=args.rect or not train,
         single_cls=args.single_cls or False,
-        stride=max(int(unwrap_model(trainer.model).stride.max()), 32),
+        stride=max(int(stride), 32),
         pad=0.0 if train else 0.5,
         prefix=f"{mode}: ",
         task=args.task,
         classes=args.classes,
-        data=trainer.data,
+        data=data,
         fraction=args.fraction if train else 1.0,
     )
-    if trainer.job.images is not None:
-        dataset.share_images(trainer.job.images)
-    return dataset

@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import unwrap_model
 
 from yolotune import metrics
 from yolotune.config.space import Point
@@ -125,7 +126,12 @@ class TrialTraining(DrawnCurves, ExactResume):
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
         split = "train" if mode == "train" or img_path == str(self.job.train_subset) else "val"
-        return indexed_dataset(self, self.job.indexes[split], img_path, mode, batch)
+        stride = int(unwrap_model(self.model).stride.max())
+        index = self.job.indexes[split]
+        dataset = indexed_dataset(index, img_path, mode, batch, args=self.args, stride=stride, data=self.data)
+        if self.job.images is not None:
+            dataset.share_images(self.job.images)
+        return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         return super().get_dataloader(dataset_path, EVALUATION_BATCH if mode == "val" else batch_size, rank, mode)

@@ -163,6 +163,13 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_VALIDATOR}.__init__", "dataloader save_dir args"),
     Signature(f"{_VALIDATOR}.__call__", "trainer model"),
     Signature(f"{_VALIDATOR}.get_model", "model trainer"),
+    # --- scoring.py: how a validator by itself finds its dataset
+    Signature("ultralytics.engine.validator:check_det_dataset", "dataset split"),
+    Source(
+        f"{_VALIDATOR}.__call__",
+        "a validator without a trainer looks for its dataset with one function, and builds its split by itself",
+        ("check_det_dataset(self.args.data", "self.get_dataloader(self.data.get(self.args.split)"),
+    ),
     Signature(f"{_VALIDATOR}.run_callbacks", "event"),
     Signature(f"{_DETECTION}Validator.init_metrics", "model"),
     Signature(f"{_DETECTION}Validator.update_metrics", "preds batch"),

@@ -8,7 +8,7 @@ the seed; so everything that holds for a study holds for them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from yolotune.record.provenance import Origin
 from yolotune.record.study import SCHEMA, StudyRecord, TrialRecord, best_trials, read_study
 from yolotune.record.verdict import FINISHED
 from yolotune.record.writer import write_confirmed_best
+from yolotune.report import on_test
+from yolotune.report.formatting import plural
 from yolotune.tuner.advice import advice
 from yolotune.tuner.check import check
 from yolotune.tuner.events import Listener
@@ -44,6 +46,7 @@ class Confirmation:
         points: The defaults first, then by their search value.
         best: What best.yaml holds now; None where no point trained to its end on every seed.
         conclusion: What may be said, in words.
+        test: What the best point and the defaults score on the test split, in words; nothing without one.
     """
 
     record: StudyRecord
@@ -51,6 +54,7 @@ class Confirmation:
     points: tuple[PairedPoint, ...]
     best: Confirmed | None
     conclusion: str
+    test: str = ""
 
 
 def confirm(
@@ -96,7 +100,12 @@ def confirm(
             plan = _plan(search, settings, wanted, others=others, again=f"--top {top} --seeds {seeds}", objects=objects)
             if before is not None:
                 _require_same_settings(before, plan)
-            before = run_plan(plan, listener or Listener(), before)
+            before = run_plan(
+                plan,
+                listener or Listener(),
+                before,
+                delivered=lambda record: _delivered(compared(search, record, chosen, fresh), search),
+            )
         found = compared(search, before, chosen, fresh)
         _write(search, found)
         if found.best is not None:
@@ -154,19 +163,55 @@ def compared(
         chosen: Trials of the search that were trained again, the defaults first.
         seeds: On which.
     """
-    found: dict[tuple[int, int], float | None] = {}
-    for trial in record.trials:
-        number = next((one.number for one in chosen if one.point == _without_seed(trial.point)), None)
-        if number is not None and trial.verdict in FINISHED:
-            found[number, int(trial.point["seed"])] = trial.value
-    rows = {trial.number: [found.get((trial.number, seed)) for seed in seeds] for trial in chosen}
+    rows = _by_seed(record, chosen, seeds, lambda trial: trial.value)
     points = tuple(compare(trial.number, trial.value, rows[trial.number], rows[0]) for trial in chosen)
     best = best_of(points, search.mode)
     held, said = None, conclusion(points, search.mode)
     if best is not None and best.mean is not None:
         known = search.best.value if search.best and search.best.value is not None else best.mean
-        held = Confirmed(best.trial, best.mean, tuple(seeds), known, best.difference, best.uncertainty, said)
-    return Confirmation(record, tuple(seeds), points, held, said)
+        tested = _tested(record, chosen, seeds, best.trial)
+        held = Confirmed(best.trial, best.mean, tuple(seeds), known, best.difference, best.uncertainty, said, tested)
+    return Confirmation(record, tuple(seeds), points, held, said, held.test if held else "")
+
+
+def _by_seed(
+    record: StudyRecord,
+    chosen: Sequence[TrialRecord],
+    seeds: Sequence[int],
+    value: Callable[[TrialRecord], float | None],
+) -> dict[int, list[float | None]]:
+    """Returns a value of each training that ended well, by trial of the search, in the order of the seeds."""
+    found: dict[tuple[int, int], float | None] = {}
+    for trial in record.trials:
+        number = next((one.number for one in chosen if one.point == _without_seed(trial.point)), None)
+        if number is not None and trial.verdict in FINISHED:
+            found[number, int(trial.point["seed"])] = value(trial)
+    return {trial.number: [found.get((trial.number, seed)) for seed in seeds] for trial in chosen}
+
+
+def _delivered(found: Confirmation, search: StudyRecord) -> list[TrialRecord]:
+    """Returns the trainings of the best point and of the defaults: those to be scored on the test split."""
+    if found.best is None:
+        return []
+    points = [search.trial(number).point for number in (0, found.best.trial)]
+    trials = [trial for trial in found.record.trials if trial.verdict in FINISHED]
+    return [trial for trial in trials if _without_seed(trial.point) in points]
+
+
+def _tested(record: StudyRecord, chosen: Sequence[TrialRecord], seeds: Sequence[int], best: int) -> str:
+    """Returns what the best point and the defaults score on the test split, in words; nothing without one."""
+    rows = _by_seed(record, chosen, seeds, lambda trial: getattr(on_test.on_test(record, trial), "value", None))
+    compared = compare(best, None, rows[best], rows[0])
+    if not compared.whole or compared.mean is None:
+        return ""
+    said = f"On the test split ({on_test.split_in_words(record)}; {on_test.UNSEEN}), {plural(len(seeds), 'seed')}: "
+    if best == 0:
+        return f"{said}the defaults reach {compared.mean:.3f} on average."
+    said += f"trial {best} reaches {compared.mean:.3f} on average"
+    if compared.difference is None:
+        return f"{said}."
+    said += f", {compared.difference:+.3f} to the defaults"
+    return f"{said} (± {compared.uncertainty:.3f}, {LEVEL:.0%})." if compared.uncertainty is not None else f"{said}."
 
 
 def _plan(
@@ -233,6 +278,7 @@ def _write(search: StudyRecord, found: Confirmation) -> None:
         "level": LEVEL,
         "seeds": list(found.seeds),
         "verdict": found.conclusion,
+        "test": found.test or None,
         "points": [
             {
                 "trial": point.trial,

@@ -6,14 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from yolotune.data.dataset import Dataset
 from yolotune.metrics import GROUPS, SHORT
 from yolotune.record.study import StudyRecord, TrialRecord
+from yolotune.report import on_test
 from yolotune.tracking import run_id
 from yolotune.tuner.plan import Plan
 from yolotune.workflows.paired import mean, spread
 
 TITLES = dict(zip(GROUPS, ("masks, val", "boxes, val", "masks, train", "boxes, train"), strict=True))
-SEEN = "Trained on the val images too: every score is of images that the model has seen, and says nothing of new ones."
+TITLES |= {"test_seg_metrics": "masks, test", "test_box_metrics": "boxes, test"}
+SEEN = (
+    "Trained on the val images too: a score on val is of images that the model has seen, and says nothing of new ones."
+)
 
 
 def sentence(record: StudyRecord, *, on_all: bool) -> str:
@@ -34,7 +39,9 @@ def sentence(record: StudyRecord, *, on_all: bool) -> str:
             f" The best of {len(values)} seeds, so it looks a little better than it is: "
             f"their mean is {mean(values):.4f}, their spread {deviation:.4f}."
         )
-    return f"{said} {SEEN}" if on_all else said
+    said = f"{said} {SEEN}" if on_all else said
+    tested = on_test.sentence(record, best, metric=on_test.metric_name(record))
+    return f"{said} {tested}" if tested else said
 
 
 def model_card(search: StudyRecord, trial: TrialRecord, plan: Plan, record: StudyRecord, *, on_all: bool) -> str:
@@ -82,12 +89,21 @@ def _data(plan: Plan, *, on_all: bool) -> list[str]:
         f"- Classes: {names}",
         f"- Trained on {counts}{', those of val among them' if on_all else ''}",
         f"- Scored on {data.images['val']} images, {data.instances['val']} objects of val{seen}",
+        *_test_split(data),
     ]
+
+
+def _test_split(data: Dataset) -> list[str]:
+    if not data.instances.get("test"):
+        return []
+    return [f"- Scored once on {data.images['test']} images, {data.instances['test']} objects of test"]
 
 
 def _scores(best: TrialRecord, record: StudyRecord) -> Iterator[str]:
     """Yields what best.pt scores, and the value of every seed."""
     row = next((row for row in best.epochs if row["epoch"] == best.best_epoch), {})
+    tested = (record.on_test.of(best) if record.on_test else None) or {}
+    row = row | {f"test_{name}": value for name, value in tested.items()}
     yield f"| best.pt, epoch {best.best_epoch} of {len(best.epochs)} | " + " | ".join(SHORT.values()) + " |"
     yield "|---|" + "---|" * len(SHORT)
     for group, title in TITLES.items():

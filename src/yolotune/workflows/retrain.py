@@ -96,7 +96,7 @@ def retrain(
     plan = replace(plan, notes=[*plan.notes, *_notes(search, plan)])
     if on_all:
         plan = replace(plan, dataset=with_val_trained(plan.dataset))
-    record = run_plan(plan, listener or Listener(), _stopped(folders, plan))
+    record = run_plan(plan, listener or Listener(), _stopped(folders, plan), delivered=_best_alone)
     return _finish(search, trial, plan, record, on_all=on_all)
 
 
@@ -149,6 +149,11 @@ def _notes(search: StudyRecord, plan: Plan) -> list[str]:
     if held is None or search.chosen is None or held.trial != search.chosen.number:
         said.append("the point is not confirmed; `yolotune confirm` tells whether it is better than the defaults.")
     return said
+
+
+def _best_alone(record: StudyRecord) -> list[TrialRecord]:
+    """Returns what a retrain delivers."""
+    return [record.best] if record.best else []
 
 
 def _folders(search: Path) -> dict[int, Path]:

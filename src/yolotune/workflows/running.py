@@ -1,7 +1,10 @@
-"""What every study goes through once it is checked: its folder is taken, its trials run, its page is written."""
+"""What every study goes through once it is checked: its folder is taken, its trials run, what it delivers is scored on
+the test split if there is one, and its page is written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,19 +12,26 @@ from typing import Any
 from yolotune.config.settings import Settings, is_known
 from yolotune.errors import Problem, UserError
 from yolotune.metrics import COMPUTED
+from yolotune.prepared import PreparedProcess
 from yolotune.record.folder import new_folder, owned
-from yolotune.record.study import StudyRecord
+from yolotune.record.study import StudyRecord, TrialRecord, read_study
 from yolotune.report.page import write_report
-from yolotune.report.photos import Painter
+from yolotune.report.photos import PAINTER
 from yolotune.tracking import redact
 from yolotune.tuner import runner
 from yolotune.tuner.events import Listener
 from yolotune.tuner.local_ray import LocalRay
 from yolotune.tuner.plan import Objects, Plan
+from yolotune.workflows.delivered import OnTest, best_and_defaults
 
 
 def run_plan(
-    plan: Plan, listener: Listener, before: StudyRecord | None = None, *, ahead: LocalRay | None = None
+    plan: Plan,
+    listener: Listener,
+    before: StudyRecord | None = None,
+    *,
+    ahead: LocalRay | None = None,
+    delivered: Callable[[StudyRecord], Sequence[TrialRecord]] = best_and_defaults,
 ) -> StudyRecord:
     """Runs a checked study to its end and returns its record.
 
@@ -30,6 +40,7 @@ def run_plan(
         listener: Who is told what happens.
         before: The record of a study that is resumed; None starts a new one.
         ahead: A local Ray that was started while the study was checked.
+        delivered: Says whose models are scored on the test split, if the dataset has one.
 
     Raises:
         UserError: Another process works on this study.
@@ -37,14 +48,25 @@ def run_plan(
         KeyboardInterrupt: Ctrl-C or SIGTERM; running trials left after their epoch, and the study can be resumed.
     """
     folder = before.folder if before else plan.folder or new_folder(plan.settings)
-    page = _Page(folder, listener)
+    page, on_test = _Page(folder, listener), OnTest(plan, folder)
+
+    def prepare() -> None:
+        on_test.prepare()
+        page.prepare()
+
     with owned(folder):
         try:
-            result = runner.run(plan, folder, listener, before, ahead=ahead, on_last_verdict=page.prepare)
-            page.write(photos=not result.interrupted)  # who stops a study does not wait for them
+            result = runner.run(plan, folder, listener, before, ahead=ahead, on_last_verdict=prepare)
+            if not result.interrupted:  # who stops a study does not wait for more than its record
+                failed = on_test.score(delivered(result.record))
+                if failed:
+                    listener.note(f"Test:    not scored on the test split ({failed})")
+            page.write(photos=not result.interrupted)
         finally:
+            on_test.close()
             page.close()
-    return result.checked()
+    result.checked()
+    return read_study(folder)  # with the scores
 
 
 class _Page:
@@ -58,12 +80,12 @@ class _Page:
     def __init__(self, folder: Path, listener: Listener) -> None:
         self._folder = folder
         self._listener = listener
-        self._painter: Painter | None = None
+        self._painter: PreparedProcess | None = None
 
     def prepare(self) -> None:
         """Starts the process that draws photographs, so that it is ready when the last trial has ended."""
         with suppress(OSError):  # then there are none, and the page says why
-            self._painter = Painter()
+            self._painter = PreparedProcess(PAINTER)
 
     def write(self, *, photos: bool) -> None:
         """Writes the page, or tells why it could not."""

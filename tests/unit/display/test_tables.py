@@ -138,13 +138,13 @@ def test_a_confirmation_is_a_row_per_point_and_a_sentence(
     )
     record = SimpleNamespace(folder=tmp_path / "study" / "confirm", trials=[SimpleNamespace(unfinished=False)])
     found: Any = SimpleNamespace(
-        points=points, record=record, best=SimpleNamespace(trial=4), conclusion="Trial 4 is better."
+        points=points, record=record, best=SimpleNamespace(trial=4), conclusion="Trial 4 is better.", test="On test."
     )
     print_confirmation(found)
     said = capsys.readouterr().out.splitlines()
     assert said[2].split() == ["4", "0.7000", "0.6200", "0.0283", "+0.1100", "0.0631", "+0.0800", "2", "of", "2"]
     assert said[3].split() == ["5", "–", "–", "–", "–", "–", "–", "0", "of", "2"]
-    assert said[-2:] == ["Trial 4 is better.", "study/best.yaml holds trial 4, confirmed."]
+    assert said[-3:] == ["Trial 4 is better.", "On test.", "study/best.yaml holds trial 4, confirmed."]
 
 
 def test_a_final_model_says_where_it_lies_and_what_to_do_with_it(

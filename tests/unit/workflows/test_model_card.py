@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from yolotune.config.layers import make_settings
 from yolotune.metrics import GROUPS, SHORT
+from yolotune.record.provenance import Origin
+from yolotune.record.split_scores import ModelScores, SplitScores, write_split_scores
 from yolotune.record.study import StudyRecord, TrialRecord
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.workflows.model_card import SEEN, _scores, sentence
@@ -48,3 +51,17 @@ def test_the_scores_are_those_of_the_epoch_in_best_pt() -> None:
         "| boxes, train | 0.3000 | 0.3100 | 0.3200 | 0.3300 | 0.3400 |",
     ]
     assert lines[-2:] == ["| 5 (this model) | 0.5000 | completed |", "| 6 | - | oom |"]
+
+
+def test_scores_on_the_test_split_have_rows_of_their_own(tmp_path: Path) -> None:
+    record = replace(trained(0.5), folder=tmp_path, origin=Origin("retrain", "study", "abcdef01", "../..", "", ""))
+    best = record.best
+    assert best is not None
+    scores = {f"seg_metrics/{name}": 0.25 for name in SHORT.values()}
+    write_split_scores(tmp_path, SplitScores("ab", 12, 100, {0: ModelScores(2, 0.5, scores)}))
+    assert "| masks, test | 0.2500 | 0.2500 | 0.2500 | 0.2500 | 0.2500 |" in list(_scores(best, record))
+    said = sentence(record, on_all=True)
+    assert said.endswith(
+        f"{SEEN} On the test split (12 images, 100 objects; it took part in no choice) the model reaches "
+        "metrics/F1(M) 0.250 ± 0.043 (one standard error)."
+    )
