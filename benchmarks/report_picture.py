@@ -15,6 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from yolotune._yaml import read_yaml
 from yolotune.record.study import read_study
 from yolotune.report import write_report
 
@@ -30,7 +31,12 @@ def copied_report(study: Path, folder: Path) -> Path:
     """Returns the report of a copy of a study's record, without photographs and without paths of this machine."""
     copy = Path(shutil.copytree(study, folder / study.name, ignore=shutil.ignore_patterns(*UNREAD))).resolve()
     data = Path(read_study(copy).settings.data).resolve()
-    names = {str(copy): f"{HOME}/runs/tune/{study.name}", f"{data.parent}/": f"{HOME}/{data.parent.name}/"}
+    images = Path(read_yaml(copy / "data" / "data.yaml")["train"]).parents[1]
+    names = {
+        str(copy): f"{HOME}/runs/tune/{study.name}",
+        f"{data.parent}/": f"{HOME}/{data.parent.name}/",
+        f"{images}/": f"{HOME}/{data.parent.name}/",
+    }
 
     def without_paths(text: str) -> str:
         for path, shown in names.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +53,23 @@ def detection_weights(folder: Path) -> list[str]:
     return ["--model", str(folder / "det.pt")]
 
 
+class Planted:
+    """What a pickle can do when it is loaded: here it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self._folder),)
+
+
+def weights_that_run_code(folder: Path) -> list[str]:
+    import torch
+
+    torch.save({"model": Planted(folder / "runs")}, folder / "planted.pt")  # `runs` must not be there afterwards
+    return ["--model", str(folder / "planted.pt")]
+
+
 def bad_point(folder: Path) -> list[str]:
     (folder / "point.yaml").write_text("{lr0: 7.0, cls: 0.5, momentun: 0.9}")
     (folder / "space.yaml").write_text("lr0: loguniform(1e-5, 1e-2)\ncls: uniform(0.3, 3.0)\n")
@@ -71,6 +89,7 @@ CASES = {
     "range upside down": (study(space={"cls": "uniform(3.0, 0.3)"}), ["space: cls", "low must be below high"]),
     "point out of range": (bad_point, ["point.yaml: lr0", "7.0", "loguniform(1e-05, 0.01)", "momentun"]),
     "weights of a detection model": (detection_weights, ["det.pt", "'detect'", "segmentation"]),
+    "weights that run code": (weights_that_run_code, ["planted.pt", "cannot be loaded"]),
     "more trials than fit": (lambda folder: ["--concurrent", "5", "--cpus", "2"], ["concurrent", "2 fit"]),
     "a typo in the study file": (study(num_sample=3), ["num_sample", "Did you mean num_samples?"]),
     "a study file that is no map": (edit("data.yaml", lambda text: "- a\n- b\n"), ["data.yaml", "list"]),

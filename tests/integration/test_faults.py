@@ -82,7 +82,7 @@ def _epochs(folder: Path) -> int:
 
 
 def test_a_killed_trial_process_costs_one_epoch_at_most(shapes: Path, tmp_path: Path, figure: Any) -> None:
-    settings = {**SETTINGS, "num_samples": 1, "epochs": 40}
+    settings = {**SETTINGS, "num_samples": 1, "epochs": 16}
     driver = start(tmp_path, "run", write_study(tmp_path, shapes, **settings), stand_in=True, STANDIN_EPOCH_S=0.3)
     folder = tmp_path / "study"
     wait_for(lambda: (folder / "study.yaml").exists() and len(epochs_of(folder, 0)) >= 3)
@@ -93,7 +93,7 @@ def test_a_killed_trial_process_costs_one_epoch_at_most(shapes: Path, tmp_path: 
     figure("trial killed to next epoch, s", time.time() - killed_at)
     finish(driver)
     trial = read_study(folder).trials[0]
-    assert [row["epoch"] for row in trial.epochs] == list(range(1, 41))
+    assert [row["epoch"] for row in trial.epochs] == list(range(1, 17))
     assert (trial.verdict, trial.restarts) == (Verdict.COMPLETED, 1)
     began = [int(line.split()[4]) for line in (trial.folder / "train.log").read_text().splitlines()]
     assert began[0] == 1 and recorded <= began[1] <= recorded + 2, "it goes on where the record ends"

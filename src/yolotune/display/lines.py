@@ -79,11 +79,14 @@ class Lines(Listener):
         self._trial(number, "[dim]continues[/]")
 
     def trial_ended(self, number: int, ending: Ending, value: float | None, best: bool) -> None:
-        objective = "" if self._settings is None else self._settings.objective
+        objective, reason = "", ending.reason
+        if self._settings is not None:
+            objective = self._settings.objective
+            reason = reason.replace(self._settings.metric, objective)  # one name for it in a line
         shown = "no value" if value is None else f"{escape(objective)} {value:.4f}"
         mark = " [bold]best so far[/]" if best and value else ""  # of scores that are all 0 none is best
         verdict = f"[{STYLES.get(ending.verdict, 'red')}]{ending.verdict:<11}[/]"
-        self._trial(number, f"{verdict} {shown}{mark} [dim]({escape(ending.reason)})[/]")
+        self._trial(number, f"{verdict} {shown}{mark} [dim]({escape(reason)})[/]")
 
     def slots_changed(self, change: Change) -> None:
         trials = "1 trial" if change.open == 1 else f"{change.open} trials"

@@ -50,7 +50,7 @@ def checking() -> Iterator[None]:
 @contextlib.contextmanager
 def watching() -> Iterator[Listener]:
     """Yields a listener that shows a study: live on a terminal, as lines elsewhere."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, force_jupyter=False)  # text; not a block of HTML a line
     if not (sys.stdout.isatty() and console.is_interactive):  # rich takes FORCE_COLOR in a pipe for a terminal
         yield Lines(console)
         return

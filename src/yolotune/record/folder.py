@@ -27,7 +27,7 @@ def new_folder(settings: Settings) -> Path:
     """Returns where a new study would be kept: the wanted folder, or the next free `name-2`, `name-3`."""
     path = wanted = wanted_folder(settings)
     taken = 1
-    while path.exists() and not settings.exist_ok:
+    while os.path.lexists(path) and not settings.exist_ok:  # a link that leads nowhere is a name that is taken
         taken += 1
         path = wanted.with_name(f"{wanted.name}-{taken}")
     return path

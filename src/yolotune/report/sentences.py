@@ -41,15 +41,15 @@ def tiles(results: Results) -> list[tuple[str, str, str]]:
     shown = []
     if best and not record.learned_nothing:
         shown.append((number(best.value, 3), label(record.metric), f"trial {best.number}, epoch {best.best_epoch}"))
-    if results.gain is not None and results.kind is not Gain.UNKNOWN and best and best is not results.defaults:
-        sign = "+" if record.mode == "max" else "−"
-        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "may be real", Gain.CLEAR: "larger than the noise"}
-        remark = f"{worth.get(results.kind, 'nothing')} (±{number(results.noise.level, 3)})"
-        shown.append((f"{sign}{number(results.gain, 3)}", "over the defaults", remark))
     held = results.proven
     if held is not None and held.difference is not None and held.uncertainty is not None:
         remark = f"±{number(held.uncertainty, 3)}, {plural(len(held.seeds), 'seed')}"
         shown.append((f"{held.difference:+.3f}".replace("-", "−"), f"trial {held.trial} on fresh seeds", remark))
+    elif results.gain is not None and results.kind is not Gain.UNKNOWN and best and best is not results.defaults:
+        sign = "+" if record.mode == "max" else "−"
+        worth = {Gain.NOISE: "may be noise", Gain.LIKELY: "may be real", Gain.CLEAR: "larger than the noise"}
+        remark = f"{worth.get(results.kind, 'nothing')} (±{number(results.noise.level, 3)})"
+        shown.append((f"{sign}{number(results.gain, 3)}", "over the defaults", remark))
     tested = on_test.on_test(record, best)
     if tested is not None:
         remark = f"±{number(tested.error, 3)}, {on_test.UNSEEN}"

@@ -84,6 +84,7 @@ def check(
     folder: Path | None = None,
     *,
     searches: bool = True,
+    learns: bool = True,
     objects: Objects | None = None,
     examined: Examination | None = None,
 ) -> Plan:
@@ -93,6 +94,7 @@ def check(
         settings: Of the study.
         folder: Of the study that is resumed; None for a new one.
         searches: Whether the space is a user's; otherwise nothing but the seed varies.
+        learns: Whether trials learn from those before, so that a few should train at a time.
         objects: What only Python can give to a study.
         examined: Its dataset, where that has been examined already.
 
@@ -121,7 +123,7 @@ def check(
         problems += unfit
     shared = None
     if nodes is None or nodes:
-        shared = problems.collect(lambda: share_resources(settings, nodes, searches=searches))
+        shared = problems.collect(lambda: share_resources(settings, nodes, learns=learns))
     needed = 0
     if model and tracking and shared and not no_place:
         needed = disk_needed(settings, model, tracking[0], shared.slots)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.tune import Callback, Stopper
+from ray.tune import Callback, ProgressReporter, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -220,3 +220,12 @@ def _death(trial: Trial) -> Death:
     elif ray.exceptions.OutOfMemoryError.__name__ in text:  # Ray's own guard over the memory of a node
         cause = Cause.OUT_OF_MEMORY
     return Death(cause, text.splitlines()[-1].strip() if text else "Ray gives no reason")
+
+
+class Silence(ProgressReporter):
+    """Reports nothing: who shows a study is its listener. Ray's own reporter wipes the output of a notebook's cell."""
+
+    def should_report(self, trials: list[Trial], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: list[Trial], done: bool, *sys_info: str) -> None: ...

@@ -48,7 +48,7 @@ def run_trials(
     from ray.tune.error import TuneError
 
     from yolotune.tuner.last_verdict import LastVerdict
-    from yolotune.tuner.ray_hooks import Hooks
+    from yolotune.tuner.ray_hooks import Hooks, Silence
     from yolotune.tuner.trainable import Trainable
 
     plan, folder = parts.plan, parts.record.folder
@@ -85,6 +85,7 @@ def run_trials(
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=0),  # see `Conductor.died`
                     verbose=0,
+                    progress_reporter=Silence(),
                 ),
             ).fit()
         except (ray.exceptions.RayError, TuneError, OSError) as error:

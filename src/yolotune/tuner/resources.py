@@ -21,18 +21,18 @@ THREADED = 5_900_000 * 160**2
 LEARNED_FROM = 4
 
 
-def share_resources(settings: Settings, nodes: Sequence[Node] | None = None, *, searches: bool = True) -> Resources:
+def share_resources(settings: Settings, nodes: Sequence[Node] | None = None, *, learns: bool = True) -> Resources:
     """Returns how many trials train at a time at most, and the CPU and GPU share of each.
 
     Args:
         settings: Of the study, resolved.
         nodes: Of the cluster; None for this machine alone.
-        searches: Whether trials learn from those before.
+        learns: Whether trials learn from those before.
 
     Raises:
         UserError: Machine, cards or nodes cannot carry so many trials at once.
     """
-    most = max(1, settings.trials // LEARNED_FROM) if searches else settings.trials
+    most = max(1, settings.trials // LEARNED_FROM) if learns else settings.trials
     return _share_of_machine(settings, most) if nodes is None else _share_of_cluster(settings, nodes, most)
 
 

@@ -232,7 +232,7 @@ def _plan(
     given = {**settings.model_dump(), **without_rules, "preset": "none", "budget": None}
     given["num_samples"] = len(wanted) + others
     same = Settings(**given)
-    plan = check(same, target, objects=objects)
+    plan = check(same, target, learns=False, objects=objects)
     fix = "undo the change: a confirm trains as the search did. For a training with other settings: yolotune retrain."
     changed = changes(search, plan, fix)
     if changed:

@@ -90,7 +90,9 @@ def retrain(
     )
     folders = _folders(search.folder)
     target = search.folder / "retrain" / str(max(folders, default=0) + 1)
-    plan = check(_final_settings(settings, trial, overrides, seeds), target, searches=False, objects=objects)
+    plan = check(
+        _final_settings(settings, trial, overrides, seeds), target, searches=False, learns=False, objects=objects
+    )
     points: list[Point] = [{"seed": (settings.seed + step) % SEEDS} for step in range(seeds)]
     plan = replace(plan, points=points, origin=origin, folder=target, keep_last=True)
     plan = replace(plan, notes=[*plan.notes, *_notes(search, plan)])

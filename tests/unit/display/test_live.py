@@ -48,7 +48,7 @@ def test_events_are_lines(tmp_path: Path) -> None:
     told.epoch_reported(7, {"epoch": 2, "seg_metrics/F1": float("nan")})
     told.trial_paused(7)
     told.trial_resumed(7)
-    told.trial_ended(7, Ending(Verdict.PRUNED, "rung [3]: too low"), 0.25, False)
+    told.trial_ended(7, Ending(Verdict.PRUNED, "rung [3]: seg_metrics/F1 too low"), 0.25, False)
     told.trial_ended(8, Ending(Verdict.FAILED, "no memory"), None, False)
     told.interrupted()
     told.report_written(tmp_path / "report.html")
@@ -60,7 +60,7 @@ def test_events_are_lines(tmp_path: Path) -> None:
         "trial   7 epoch 1 of 30, metrics/F1(M) 0.2500",
         "trial   7 paused until its batch is complete",
         "trial   7 continues",
-        "trial   7 pruned      metrics/F1(M) 0.2500 (rung [3]: too low)",
+        "trial   7 pruned      metrics/F1(M) 0.2500 (rung [3]: metrics/F1(M) too low)",
         "trial   8 failed      no value (no memory)",
         "Stopping: running trials leave after this epoch. Once more Ctrl-C stops at once.",
         f"Resume:  yolotune resume {tmp_path}",

@@ -24,6 +24,14 @@ def test_the_folder_takes_the_next_free_name_as_ultralytics_does(
     assert new_folder(make_settings(data="d.yaml", project="mine", name="fish", exist_ok=True)).name == "fish"
 
 
+def test_a_planted_link_is_a_name_that_is_taken(tmp_path: Path) -> None:
+    for number, target in enumerate((tmp_path, tmp_path / "nowhere")):
+        project = tmp_path / f"project{number}"
+        project.mkdir()
+        (project / "study").symlink_to(target)
+        assert new_folder(make_settings(data="d.yaml", project=str(project))) == project / "study-2"
+
+
 def test_an_absolute_project_is_the_place_itself(tmp_path: Path) -> None:
     assert new_folder(make_settings(data="d.yaml", project=str(tmp_path))) == tmp_path / "study"
 

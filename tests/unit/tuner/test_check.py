@@ -259,7 +259,7 @@ def test_auto_is_as_many_slots_as_cores_and_a_quarter_of_the_trials(cards: Any) 
     assert (shares.slots, shares.auto, shares.cpu_share) == (8, True, 1.0)
     assert shares_of(data="d", num_samples=8, cpus=8).slots == 2
     assert not shares_of(data="d", num_samples=5, cpus=8).auto, "one slot is no choice"
-    trainings = share_resources(resolve(make_settings(data="d", num_samples=5, cpus=8)), searches=False)
+    trainings = share_resources(resolve(make_settings(data="d", num_samples=5, cpus=8)), learns=False)
     assert trainings.slots == 5, "trainings that learn nothing from each other"
     assert shares_of(NODES, data="d", num_samples=40).slots == 3, "a slot for each card of a cluster"
     assert not shares_of(NODES, data="d", num_samples=40).auto
