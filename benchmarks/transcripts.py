@@ -56,9 +56,9 @@ CASES = (
         "The first study ends because its budget is spent. The same command begins another one and says how to go on "
         "with the first; with\n`--resume` it goes on.",
         (
-            (f"run {SMALL} {LEARNS} --name night --epochs 12 --num-samples 3 --budget 14 --scheduler none", 0),
-            (f"check {SMALL} {LEARNS} --name night --epochs 12 --num-samples 3 --scheduler none", 0),
-            (f"run {SMALL} {LEARNS} --name night --epochs 12 --num-samples 3 --budget 2h --scheduler none --resume", 0),
+            (f"run {SMALL} {LEARNS} --name night --epochs 24 --num-samples 3 --budget 30 --scheduler none", 0),
+            (f"check {SMALL} {LEARNS} --name night --epochs 24 --num-samples 3 --scheduler none", 0),
+            (f"run {SMALL} {LEARNS} --name night --epochs 24 --num-samples 3 --budget 2h --scheduler none --resume", 0),
         ),
     ),
     Case(

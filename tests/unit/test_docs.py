@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -148,3 +149,15 @@ def test_every_command_and_every_number_of_a_scheduler_is_documented() -> None:
 def test_python_that_is_shown_is_python(page: Path) -> None:
     for block in re.findall(r"^```python\n(.*?)^```", text_of(page), flags=re.DOTALL | re.MULTILINE):
         compile(block, name_of(page), "exec")
+
+
+def test_the_notebook_was_run_to_its_end_and_names_no_machine() -> None:
+    text = (ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8")
+    code = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {"stream", "execute_result", "display_data"}, "no error"
+    said = "".join(line for output in outputs for line in output.get("text", ()))
+    for line in ("Data    /home/you/", "Search  8 trials", "best so far", "Report:  runs/tune/study/report.html"):
+        assert line in said
+    assert any("image/png" in output.get("data", {}) for output in outputs), "a chart is drawn"
+    assert "/tmp/" not in text and "/work/" not in text

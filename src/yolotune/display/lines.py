@@ -18,6 +18,7 @@ from yolotune.display.tables import plan_lines
 from yolotune.metrics import is_finite
 from yolotune.record.study import TrialRecord
 from yolotune.record.verdict import Ending
+from yolotune.report.formatting import plural
 from yolotune.report.tally import Tally
 from yolotune.tuner.events import Listener
 from yolotune.tuner.plan import Plan
@@ -57,7 +58,7 @@ class Lines(Listener):
             tally.recorded(trial, running=False)
         summary = tally.summary()
         left = "" if summary.seconds_left is None else f"; at their pace about {clock(summary.seconds_left)} left"
-        begun = f"{summary.ended} trials ended, {summary.unfinished} to continue"
+        begun = f"{plural(summary.ended, 'trial')} ended, {summary.unfinished} to continue"
         self._print(f"So far  {begun}, {summary.epochs_trained:,} epochs{left}")
 
     def trial_started(self, number: int, point: Point) -> None:

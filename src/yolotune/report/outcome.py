@@ -9,7 +9,7 @@ from yolotune.config.budget import Budget
 from yolotune.config.scheduling import AshaSettings, HalvingSettings, NoScheduler, SchedulerSettings
 from yolotune.record.study import StudyRecord
 from yolotune.record.verdict import Verdict
-from yolotune.report.formatting import duration
+from yolotune.report.formatting import duration, plural
 from yolotune.schedulers.asha import Asha
 from yolotune.schedulers.forecast import Forecast, forecast, planned_trials
 
@@ -94,7 +94,7 @@ def sentence(found: Outcome) -> str:
     text += f"Came out: {found.epochs:,} epochs"
     text += f" in {duration(found.seconds)}" if found.seconds >= 1 else ""
     if not found.over:
-        text += f", {found.ended:,} trials ended and {found.trials - found.ended:,} unfinished"
+        text += f", {plural(found.ended, 'trial')} ended and {found.trials - found.ended:,} unfinished"
         text += "" if exact else f" (of so many trials {about}{found.begun.expected:,.0f} epochs are expected)"
     if found.cut_first is not None:
         text += f"; {found.cut_first:,} cut at the first rung, {found.begun.cut_first:.0f} expected"
@@ -107,9 +107,10 @@ def nothing_learned(record: StudyRecord) -> str:
     Args:
         record: A study that has `learned_nothing`.
     """
-    zero, ended = sum(trial.value is not None for trial in record.trials), len(record.trials)
+    zero, begun = sum(trial.value is not None for trial in record.trials), len(record.trials)
+    rest = ", the others have no value" if zero < begun else ""
     return (
-        f"{zero} of {ended} trials have a {record.settings.objective} of 0, the others have no value. Trainings of "
+        f"{zero} of {plural(begun, 'trial')} have a {record.settings.objective} of 0{rest}. Trainings of "
         f"{record.settings.epochs} epochs may be too short, labels may be wrong, or the model may start from nothing."
     )
 

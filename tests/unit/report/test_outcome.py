@@ -29,7 +29,7 @@ def test_a_study_that_its_budget_ended_says_so(tmp_path: Path) -> None:
     given = {"scheduler": "none", "budget": "45", "num_samples": 9}
     folder = write_study(tmp_path / "s", trials=2, values={0: [0.5] * 30, 1: [0.1] * 15}, endings=ending, **given)
     assert said(folder) == (
-        "Planned: 9 trials, 270 epochs, a budget of 45 epochs. Came out: 45 epochs, 1 trials ended and 1 unfinished. "
+        "Planned: 9 trials, 270 epochs, a budget of 45 epochs. Came out: 45 epochs, 1 trial ended and 1 unfinished. "
         "The budget is spent."
     )
 
