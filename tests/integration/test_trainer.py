@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from yolotune.config.isolation import user_settings_folder
 from yolotune.data.shapes import make_shapes
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.tracking import NullTracker
+from yolotune.training import datasets
 from yolotune.training.job import Job, Order
+from yolotune.training.kept import KeptBatches
+from yolotune.training.layout import faster_on_this_cpu
 from yolotune.training.messages import Said, TrainingTask
 from yolotune.training.segment import SegmentTrialTrainer
 from yolotune.training.session import TrainingSession, TrainingThread
@@ -151,6 +155,23 @@ def test_measuring_the_train_subset_changes_nothing_in_the_training(
     # nor does a training write anything beside its own folder
     assert {path: path.stat().st_mtime_ns for path in shapes.parent.rglob("*")} == before
     assert (settings.read_bytes() if settings.exists() else None) == kept
+
+
+def test_keeping_the_batches_of_evaluations_changes_no_number(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, kept = train(job, tmp_path / "kept")
+    monkeypatch.setattr(datasets, "KeptBatches", functools.partial(KeptBatches, most=0))
+    _, made_anew = train(job, tmp_path / "anew")
+    assert numbers(kept) == numbers(made_anew)
+
+
+@pytest.mark.parametrize(("asked", "last"), [(None, faster_on_this_cpu()), (False, False)])
+def test_channels_come_last_in_memory_unless_told_otherwise(job: Job, tmp_path: Path, asked: Any, last: bool) -> None:
+    trainer, _ = train(changed(job, epochs=1, fixed={"channels_last": asked}), tmp_path)
+    for model in (trainer.model, trainer.ema.ema):  # type: ignore[attr-defined]
+        weights = next(one for one in model.parameters() if one.ndim == 4 and min(one.shape[1:]) > 1)
+        assert weights.is_contiguous(memory_format=torch.channels_last) is last
 
 
 def best_pt(folder: Path) -> Any:

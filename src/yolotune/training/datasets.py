@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils.torch_utils import unwrap_model
+
 from yolotune._yaml import read_yaml
 from yolotune.data.index import indexed_dataset_class
+from yolotune.training.job import Job
+from yolotune.training.kept import KeptBatches
+
+#: Images of one batch of an evaluation: the default of `yolo val`, whatever a training's batch is. Images are padded to
+#: the largest of their batch, so numbers depend on it; and each further shape costs a GPU seconds.
+EVALUATION_BATCH = 16
 
 
 def resolved_dataset(path: Path, *, single_cls: bool) -> dict[str, Any]:
@@ -53,3 +62,26 @@ def indexed_dataset(
         data=data,
         fraction=args.fraction if train else 1.0,
     )
+
+
+class StudyData(BaseTrainer):
+    """Mixin of an Ultralytics trainer: reads the study's indexes and shared images, not the dataset's own files."""
+
+    job: Job
+
+    def get_dataset(self) -> dict[str, Any]:
+        return resolved_dataset(self.job.data, single_cls=self.args.single_cls)
+
+    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
+        split = "train" if mode == "train" or img_path == str(self.job.train_subset) else "val"
+        stride = int(unwrap_model(self.model).stride.max())
+        index = self.job.indexes[split]
+        dataset = indexed_dataset(index, img_path, mode, batch, args=self.args, stride=stride, data=self.data)
+        if self.job.images is not None:
+            dataset.share_images(self.job.images)
+        return dataset
+
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        if mode == "train":
+            return super().get_dataloader(dataset_path, batch_size, rank, mode)
+        return KeptBatches(super().get_dataloader(dataset_path, EVALUATION_BATCH, rank, mode))

@@ -60,8 +60,6 @@ class RoundedWeights:
             # contiguous: Ultralytics fuses weights of a checkpoint with `view`
             self.saved = deepcopy(ema).half().to(memory_format=torch.contiguous_format)
             self._validated = deepcopy(ema)
-            if next(ema.parameters()).device.type == "cpu":  # as `AutoBackend` does it; a quarter faster
-                self._validated.to(memory_format=torch.channels_last)
         states = (model.state_dict().values() for model in (self.saved, self._validated))
         for saved, validated, values in zip(*states, own.values(), strict=True):
             saved.copy_(values)
@@ -132,3 +130,15 @@ def strip(path: Path, train_results: dict[str, Any]) -> None:
     stripped = path.with_suffix(".tmp")
     strip_optimizer(path, s=str(stripped), updates={"train_results": train_results})
     os.replace(stripped, path)
+
+
+def drop_results_from(csv: Path, epoch: int) -> None:
+    """Drops from results.csv the epochs that are trained again after a crash.
+
+    Args:
+        csv: The file; it need not be there.
+        epoch: The first of them.
+    """
+    if csv.exists():
+        head, *rows = csv.read_text().splitlines(keepends=True)
+        csv.write_text(head + "".join(row for row in rows if int(row.split(",", 1)[0]) < epoch))

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolotune import metrics
 from yolotune.config.isolation import isolate
 from yolotune.training.tasks import task_named
 
@@ -62,8 +61,7 @@ def score(weights: str, trained_with: Mapping[str, Any], asked: Mapping[str, Any
     """
     from ultralytics.engine import validator as engine
 
-    from yolotune.training.datasets import indexed_dataset, resolved_dataset
-    from yolotune.training.trainer import EVALUATION_BATCH
+    from yolotune.training.datasets import EVALUATION_BATCH, indexed_dataset, resolved_dataset
 
     trainer = task_named(asked["task"])
     data = resolved_dataset(Path(asked["data"]), single_cls=bool(trained_with.get("single_cls")))
@@ -90,9 +88,7 @@ def score(weights: str, trained_with: Mapping[str, Any], asked: Mapping[str, Any
     with tempfile.TemporaryDirectory(prefix="yolotune-scores-") as folder:
         validator = SplitValidator(save_dir=Path(folder), args=arguments)
         validator(model=weights)
-    scores: dict[str, float] = {}
-    for part in trainer.metric_parts:
-        scores |= metrics.evaluation(getattr(validator.metrics, part), f"{part}_metrics")
+    scores: dict[str, float] = validator.scores(trainer.metric_parts)
     return scores
 
 

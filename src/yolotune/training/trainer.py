@@ -24,18 +24,18 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from ultralytics.utils import LOGGER
-from ultralytics.utils.torch_utils import unwrap_model
 
 from yolotune import metrics
 from yolotune.config.space import Point
 from yolotune.record import checkpoint
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.training.curves import DrawnCurves
-from yolotune.training.datasets import indexed_dataset, resolved_dataset
+from yolotune.training.datasets import StudyData
 from yolotune.training.drawing import Curves
 from yolotune.training.job import Job, Order
+from yolotune.training.layout import ChannelsLast
 from yolotune.training.resume_state import ExactResume, preserved_random_state
-from yolotune.training.saving import RoundedWeights, save_checkpoint, strip
+from yolotune.training.saving import RoundedWeights, drop_results_from, save_checkpoint, strip
 from yolotune.training.validator import Evaluation, TrialValidation
 
 #: Receives each epoch report and, with the last one, why the training ends by itself. When it returns, the report is in
@@ -44,15 +44,12 @@ OnEpoch = Callable[[dict[str, Any], Ending | None], Order]
 
 #: How often Ultralytics halves a batch before it gives up (`BaseTrainer._do_train`).
 OOM_RETRIES = 3
-#: Images of one batch of an evaluation: the default of `yolo val`, whatever a training's batch is. Images are padded to
-#: the largest of their batch, so numbers depend on it; and each further shape costs a GPU seconds.
-EVALUATION_BATCH = 16
 
 #: Arguments that are the same for all trials, or a place: they say nothing about what a trial trains with.
 UNCOMPARED = frozenset({"task", "mode", "model", "data", "device", "save_dir", "workers"})
 
 
-class TrialTraining(DrawnCurves, ExactResume):
+class TrialTraining(DrawnCurves, StudyData, ChannelsLast, ExactResume):
     """Mixin of an Ultralytics trainer: trains one point of a study.
 
     Attributes:
@@ -119,23 +116,6 @@ class TrialTraining(DrawnCurves, ExactResume):
         for loader in (self.train_loader, self.test_loader):
             loader.close()
 
-    # --- data ----------------------------------------------------------------------------------------------------
-
-    def get_dataset(self) -> dict[str, Any]:
-        return resolved_dataset(self.job.data, single_cls=self.args.single_cls)
-
-    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
-        split = "train" if mode == "train" or img_path == str(self.job.train_subset) else "val"
-        stride = int(unwrap_model(self.model).stride.max())
-        index = self.job.indexes[split]
-        dataset = indexed_dataset(index, img_path, mode, batch, args=self.args, stride=stride, data=self.data)
-        if self.job.images is not None:
-            dataset.share_images(self.job.images)
-        return dataset
-
-    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        return super().get_dataloader(dataset_path, EVALUATION_BATCH if mode == "val" else batch_size, rank, mode)
-
     def get_validator(self) -> TrialValidation:
         args = {**vars(self.args), "plots": False}
         validator = self.validator_class(self.test_loader, save_dir=self.save_dir, args=args)
@@ -145,11 +125,15 @@ class TrialTraining(DrawnCurves, ExactResume):
     # --- one epoch -----------------------------------------------------------------------------------------------
 
     def validate(self) -> tuple[dict[str, float], float]:
-        """Measures the val split and the train subset; the fitness that `best.pt` follows is the objective."""
-        found = self.validator(self)
+        """Measures the val split and the train subset; the fitness that `best.pt` follows is the objective.
+
+        The training does not notice: what evaluations draw from random generators is put back.
+        """
+        with preserved_random_state():
+            found = self.validator(self)
+            scores = self.validator.scores(self.metric_parts) | self._measure_train_subset()
         found.pop("fitness", None)
         rates = {name: round(float(rate), 8) for name, rate in self.lr.items()}
-        scores = self._scores(self.validator) | self._measure_train_subset()
         self._row = {"epoch": self.epoch + 1, **rates, **scores, **self._losses(found)}
         if self.job.objective is not None:
             self._row[self.job.metric] = float(self.job.objective(dict(self._row)))
@@ -158,19 +142,6 @@ class TrialTraining(DrawnCurves, ExactResume):
         if metrics.is_finite(fitness) and (self.best_fitness is None or fitness > self.best_fitness):
             self.best_fitness = fitness
         return found, fitness
-
-    def _scores(self, validator: TrialValidation, prefix: str = "") -> dict[str, float]:
-        """Returns the scores of a validation by the record's names."""
-        scores: dict[str, float] = {}
-        for part in self.metric_parts:
-            scores |= metrics.evaluation(getattr(validator.metrics, part), f"{prefix}{part}_metrics")
-        return scores
-
-    def _f1_by_class(self, validator: TrialValidation) -> dict[str, float]:
-        """Returns F1 by class name, as `metrics.mean_f1` takes the mean of."""
-        metric = getattr(validator.metrics, self.metric_parts[0])
-        pairs = zip(metric.ap_class_index, metric.f1, strict=True)
-        return {str(self.data["names"][int(index)]): round(float(f1), 5) for index, f1 in pairs}
 
     def _losses(self, found: dict[str, float]) -> dict[str, float]:
         """Returns val and train losses by the guide's names; `sem` only where the model has such a loss (YOLO26)."""
@@ -181,16 +152,15 @@ class TrialTraining(DrawnCurves, ExactResume):
         return {name: float(value) for name, value in losses.items() if name not in unused}
 
     def _measure_train_subset(self) -> dict[str, float]:
-        """Returns the scores of the EMA weights on clean training images; the training does not notice it."""
+        """Returns the scores of the EMA weights on clean training images."""
         if self.job.train_subset is None:
             return {}
-        with preserved_random_state():
-            if self._train_validator is None:
-                loader = self.get_dataloader(str(self.job.train_subset), rank=-1, mode="val")
-                args = {**vars(self.args), "plots": False, "save_json": False, "save_txt": False}
-                self._train_validator = self.validator_class(loader, save_dir=self.save_dir, args=args)
-            self._train_validator(self)
-        return self._scores(self._train_validator, "train_")
+        if self._train_validator is None:
+            loader = self.get_dataloader(str(self.job.train_subset), rank=-1, mode="val")
+            args = {**vars(self.args), "plots": False, "save_json": False, "save_txt": False}
+            self._train_validator = self.validator_class(loader, save_dir=self.save_dir, args=args)
+        self._train_validator(self)
+        return self._train_validator.scores(self.metric_parts, "train_")
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Ends a training whose numbers are not finite; called right after validation. Never repeats an epoch."""
@@ -236,7 +206,7 @@ class TrialTraining(DrawnCurves, ExactResume):
         super().run_callbacks(event)
         if event == "on_train_start":
             self._check_arguments()
-            self._drop_results_from(self.start_epoch + 1)
+            drop_results_from(self.csv, self.start_epoch + 1)
             self._epoch_began = time.monotonic()
         elif event == "on_train_epoch_start":
             if not self.halves_batch:
@@ -278,13 +248,6 @@ class TrialTraining(DrawnCurves, ExactResume):
             )
         return Ending(Verdict.PLATEAUED, f"a callback stopped it at epoch {self.epoch + 1}")
 
-    def _drop_results_from(self, epoch: int) -> None:
-        """Drops from results.csv the epochs that are trained again after a crash."""
-        if not self.csv.exists():
-            return
-        head, *rows = self.csv.read_text().splitlines(keepends=True)
-        self.csv.write_text(head + "".join(row for row in rows if int(row.split(",", 1)[0]) < epoch))
-
     # --- begin and end -------------------------------------------------------------------------------------------
 
     def effective(self) -> dict[str, Any]:
@@ -317,8 +280,8 @@ class TrialTraining(DrawnCurves, ExactResume):
         else:
             self._take_over(known)
         if self.best.exists():
-            self.final = self._scores(self.validator)
-            self.final_f1 = self._f1_by_class(self.validator)
+            self.final = self.validator.scores(self.metric_parts)
+            self.final_f1 = self.validator.f1_by_class(self.metric_parts[0], self.data["names"])
         checkpoint.close(self.wdir, self.epoch + 1, keep_last=self.job.keep_last)
         if self._train_validator is not None and hasattr(self._train_validator.dataloader, "close"):
             self._train_validator.dataloader.close()

@@ -83,6 +83,12 @@ RELIED_ON: tuple[Relied, ...] = (
     Signature(f"{_TRAINER}.optimizer_step"),
     Signature(f"{_TRAINER}._build_train_pipeline"),
     Signature(f"{_TRAINER}._setup_train"),
+    Signature(f"{_TRAINER}.set_model_attributes"),
+    Source(
+        f"{_TRAINER}._setup_train",
+        "the layout of the model is set before its EMA is made",
+        ("self.model.to(self.device)", "self.set_model_attributes()", "ModelEMA(self.model)"),
+    ),
     Signature(f"{_TRAINER}.label_loss_items", "loss_items"),
     Signature(f"{_TRAINER}.read_results_csv"),
     Attributes(_TRAINER, "args save_dir wdir last best csv device data model ema optimizer validator"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 from ultralytics.engine.validator import BaseValidator
 from ultralytics.utils.ops import xyxy2xywh
+
+from yolotune import metrics
 
 #: Ultralytics draws the predictions for so many batches, and of these the ones with more confidence than that.
 PICTURES, SHOWN_FROM = 3, 0.25
@@ -65,6 +68,29 @@ class TrialValidation(BaseValidator):
         super().update_metrics(preds, batch)
         if self.keeps and self.batch_i < PICTURES:
             self._pictures.append(_shown(preds))
+
+    def scores(self, parts: Sequence[str], prefix: str = "") -> dict[str, float]:
+        """Returns the scores of the last validation by the record's names.
+
+        Args:
+            parts: Attributes of `metrics` with scores; `seg` is `seg_metrics` in the record.
+            prefix: Of the names.
+        """
+        scores: dict[str, float] = {}
+        for part in parts:
+            scores |= metrics.evaluation(getattr(self.metrics, part), f"{prefix}{part}_metrics")
+        return scores
+
+    def f1_by_class(self, part: str, names: Mapping[int, str]) -> dict[str, float]:
+        """Returns F1 by class name, as `metrics.mean_f1` takes the mean of.
+
+        Args:
+            part: Attribute of `metrics`.
+            names: Of all classes.
+        """
+        metric = getattr(self.metrics, part)
+        pairs = zip(metric.ap_class_index, metric.f1, strict=True)
+        return {str(names[int(index)]): round(float(f1), 5) for index, f1 in pairs}
 
     def release(self, found: dict[str, float]) -> Evaluation:
         """Returns what was kept of the last validation; the next one keeps its own.

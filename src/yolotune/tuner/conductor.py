@@ -10,16 +10,15 @@ Plain code: it knows nothing of Ray.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from yolotune.errors import StudyFailed
 from yolotune.record.checkpoint import drop_weights
-from yolotune.record.study import TrialRecord, trial_folder
+from yolotune.record.study import TrialRecord
 from yolotune.record.verdict import Ending, Verdict
 from yolotune.schedulers.base import CONTINUE, Action, Decision, PausingScheduler, Report, Turn
 from yolotune.tracking import TrialSummary
@@ -27,9 +26,7 @@ from yolotune.training.messages import Said
 from yolotune.tuner.assignment import Assignment, Cause, Death
 from yolotune.tuner.parts import Parts
 from yolotune.tuner.slots import Change, Place
-
-#: The study ends when its first trials, this many, fail with the same words.
-SAME_FAILURES = 3
+from yolotune.tuner.stop import FirstFailures
 
 
 class Conductor:
@@ -48,7 +45,7 @@ class Conductor:
         self._paused: set[int] = set()
         self._deaths: Counter[int] = Counter()
         self._effective: dict[int, Mapping[str, Any]] = {}
-        self._failures: list[str] | None = []
+        self._first_failures = FirstFailures(parts.stop, parts.record.folder)
         self._values: dict[int, float | None] = {
             trial.number: trial.value for trial in recorded if not trial.unfinished
         }
@@ -131,7 +128,7 @@ class Conductor:
         number, point = assignment.number, assignment.point
         if assignment.ending is None:
             self._parts.stop.epoch_begins(number)
-        with self._disk_checked():
+        with self._parts.stop.disk_checked(self._parts.record.folder):
             self._parts.record.start(number, point)
         if number not in self._started:
             self._started.add(number)
@@ -183,13 +180,13 @@ class Conductor:
     def _changed(self, change: Change | None) -> None:
         """Writes down how many slots are open from now on, and says so."""
         if change is not None:
-            with self._disk_checked():
+            with self._parts.stop.disk_checked(self._parts.record.folder):
                 self._parts.record.slots(change.open, change.why)
             self._parts.listener.slots_changed(change)
 
     def _recorded(self, number: int, row: dict[str, Any]) -> bool:
         """Writes an epoch down, and returns whether it was not known before."""
-        with self._disk_checked():
+        with self._parts.stop.disk_checked(self._parts.record.folder):
             new = self._parts.record.append(number, row)
         self._parts.stop.epoch_ends(number, int(row["epoch"]))
         return new
@@ -275,9 +272,9 @@ class Conductor:
         self._paused.discard(number)
         parts.slots.release(number)
         parts.stop.trial_leaves(number)
-        self._count_failure(number, ending)
+        self._first_failures.ended(number, ending)
         effective = self._effective.get(number, {})
-        with self._disk_checked():
+        with self._parts.stop.disk_checked(self._parts.record.folder):
             value = parts.record.end(number, ending, effective, self._deaths[number])
             hyperparameters = parts.plan.hyperparameters(parts.record.point(number), effective)
             best = value is not None and parts.record.update_best(number, value, hyperparameters)
@@ -305,30 +302,3 @@ class Conductor:
     def _drop_weights(self) -> None:
         settings = self._parts.plan.settings
         drop_weights(self._parts.record.folder, self._values, settings.direction, settings.weights_kept)
-
-    def _count_failure(self, number: int, ending: Ending) -> None:
-        """Ends the study when its first trials all fail for the same reason: the next ones would too."""
-        if self._failures is None or ending.verdict is not Verdict.FAILED:
-            self._failures = None  # one has worked, so the study as such does
-            return
-        self._failures.append(ending.reason)
-        if self._failures == [ending.reason] * SAME_FAILURES:
-            log = trial_folder(self._parts.record.folder, number) / "error.txt"
-            trace = log.read_text(encoding="utf-8") if log.exists() else ""
-            reason = f"the first {SAME_FAILURES} trials failed alike: {ending.reason}\n{trace}"
-            self._parts.stop.fail(reason.rstrip())
-
-    @contextmanager
-    def _disk_checked(self) -> Iterator[None]:
-        """Ends the study at once if the record cannot be written.
-
-        No trial is told to train on then, so none counts a checkpoint whose epoch is not in the record.
-        """
-        try:
-            yield
-        except OSError as error:
-            folder = self._parts.record.folder
-            free = shutil.disk_usage(folder).free
-            what = f"{error.filename or folder}: {error.strerror} ({free / 2**20:.1f} MB free)."
-            self._parts.stop.fail(f"{what} Every epoch before is kept: free some space, then resume the study.")
-            raise

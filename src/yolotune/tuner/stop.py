@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from yolotune.config.budget import Budget
+from yolotune.record.study import trial_folder
+from yolotune.record.verdict import Ending, Verdict
+
+#: The study ends when its first trials, this many, fail with the same words.
+SAME_FAILURES = 3
 
 
 class StudyStop:
@@ -65,7 +73,49 @@ class StudyStop:
         """Whether no further epoch may begin."""
         return self.signalled or self.failure is not None or self.spent
 
+    @contextmanager
+    def disk_checked(self, folder: Path) -> Iterator[None]:
+        """Ends the study at once if the record cannot be written.
+
+        No trial is told to train on then, so none counts a checkpoint whose epoch is not in the record.
+
+        Args:
+            folder: Of the study.
+        """
+        try:
+            yield
+        except OSError as error:
+            free = shutil.disk_usage(folder).free
+            what = f"{error.filename or folder}: {error.strerror} ({free / 2**20:.1f} MB free)."
+            self.fail(f"{what} Every epoch before is kept: free some space, then resume the study.")
+            raise
+
     @property
     def reason(self) -> str:
         """Why trials are interrupted, in words."""
         return f"the budget of {self._budget} was spent" if self.spent else "the study was stopped"
+
+
+class FirstFailures:
+    """Ends the study when its first trials all fail for the same reason: the next ones would too.
+
+    Args:
+        stop: Is told.
+        folder: Of the study.
+    """
+
+    def __init__(self, stop: StudyStop, folder: Path) -> None:
+        self._stop = stop
+        self._folder = folder
+        self._reasons: list[str] | None = []
+
+    def ended(self, number: int, ending: Ending) -> None:
+        """A trial has ended."""
+        if self._reasons is None or ending.verdict is not Verdict.FAILED:
+            self._reasons = None  # one has worked, so the study as such does
+            return
+        self._reasons.append(ending.reason)
+        if self._reasons == [ending.reason] * SAME_FAILURES:
+            log = trial_folder(self._folder, number) / "error.txt"
+            trace = log.read_text(encoding="utf-8") if log.exists() else ""
+            self._stop.fail(f"the first {SAME_FAILURES} trials failed alike: {ending.reason}\n{trace}".rstrip())
