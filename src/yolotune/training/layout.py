@@ -13,7 +13,7 @@ class ChannelsLast(BaseTrainer):
     """Mixin of an Ultralytics trainer: channels come last in memory on an x86 CPU, too.
 
     Ultralytics trains so on CUDA, and validates best.pt so on these CPUs (`nn/autobackend.py`). With YOLO11n-seg a step
-    of a training takes 8 to 21 % less time, at 96 to 640 px, with one thread and with two
+    of a training takes 8 to 22 % less time, at 96 to 640 px, with one thread and with two
     (`benchmarks/cost/layout.py`). Sums are taken in another order, so numbers differ from Ultralytics' by rounding.
     `channels_last=False` keeps its layout.
     """
