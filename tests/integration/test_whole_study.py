@@ -144,6 +144,7 @@ def test_best_prints_what_a_script_can_read(ended: tuple[StudyRecord, Told]) -> 
         "value": record.best.value,
         "point": record.best.point,
         "confirmed": None,
+        "test": None,
         "warm_from": None,
     }
 
