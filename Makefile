@@ -1,8 +1,8 @@
 # Two commands: `make demo` and `make test`. Each sets up .venv on a fresh machine.
 PYTHON ?= python3
 RUN = .venv/bin
-# Three files at a time on two cores: much of a test is waiting for processes to start and end.
-PYTEST = $(RUN)/python -m pytest -n 3 --dist loadfile
+# Two files at a time: much of a test is waiting for processes to start and end.
+PYTEST = $(RUN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: demo test test-unit test-faults test-latest lint clean
 
