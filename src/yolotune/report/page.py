@@ -112,14 +112,15 @@ def render(results: Results, photos: Photos, redact: Callable[[str], str] = str)
 def page_content(results: Results, charts: Mapping[str, list[ChartGroup]]) -> dict[str, Any]:
     """Returns what the template shows of a study."""
     columns, rows = tables.trial_table(results)
+    nothing = results.record.learned_nothing  # then no point is best, and no value is certain
     return {
         "results": results,
         "headline": sentences.headline(results),
         "tiles": sentences.tiles(results),
         "conclusion": sentences.conclusion(results),
-        "certainty": sentences.certainty(results),
+        "certainty": [] if nothing else sentences.certainty(results),
         "next_steps": next_steps(results),
-        "point": tables.best_point(results),
+        "point": [] if nothing else tables.best_point(results),
         "classes": tables.class_table(results),
         "dataset": dataset_summary(results.record.folder),
         "legend": _legend(results.record),

@@ -155,6 +155,11 @@ class Results:
         return unlearned(self.record)
 
     @property
+    def value_axis(self) -> dict[str, Any]:
+        """Plotly's axis of values; of scores that are all 0 it would draw one from -1 to 1."""
+        return {"title": "", "range": [0, 1]} if self.record.learned_nothing else {"title": ""}
+
+    @property
     def hyperparameters(self) -> list[str]:
         """Names of what the study searches, the most important first where that is known."""
         return list(self.importance.shares if self.importance else self.settings.domains)

@@ -41,7 +41,7 @@ def _curves(results: Results, metric: str, name: str) -> Chart | None:
         values = [value for _, value in curve(results.best, metric)]
         alt += f" The best, trial {results.best.number}, goes from {number(values[0])} to {number(values[-1])}."
     x = {"title": "epoch", "rangemode": "tozero"}
-    return Chart(name, alt, figure(traces, x=x, y={"title": ""}), label(metric))
+    return Chart(name, alt, figure(traces, x=x, y=results.value_axis), label(metric))
 
 
 def _lines_by_verdict(results: Results, trials: list[TrialRecord], metric: str) -> list[Trace]:

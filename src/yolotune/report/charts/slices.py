@@ -48,4 +48,4 @@ def _slice(results: Results, name: str) -> Chart:
     if results.best and name in results.best.point:
         alt += f"; the best has {name} {value_text(results.best.point[name])}"
     layout = {"height": 250, "margin": {"l": 48, "r": 10, "t": 8, "b": 42}}
-    return Chart(f"slice-{name}", f"{alt}.", figure(traces, x=axis(name, domain), y={"title": ""}, **layout))
+    return Chart(f"slice-{name}", f"{alt}.", figure(traces, x=axis(name, domain), y=results.value_axis, **layout))
