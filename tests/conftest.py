@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jobs import make_job
+from processes import end_all
 from yolotune.config.isolation import isolate
 from yolotune.data.shapes import make_shapes
 from yolotune.training.job import Job
@@ -46,6 +47,13 @@ def shared_ray() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def no_command_is_left() -> Iterator[None]:
+    """Ends what a test has started and, having failed, not ended: it would take the cores from the next ones."""
+    yield
+    end_all()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -39,11 +40,23 @@ SETTINGS: dict[str, Any] = {
 WORKERS = ("ray::Trainable", "ray::StandIn", "ray::ResourceTrainable")
 
 
+#: Seconds in which what a command left must be seen once it has ended.
+AFTER_ITS_END_S = 10.0
+
+_started: list[subprocess.Popen[str]] = []  # commands of this test
+
+
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """Polls until a condition holds, and returns what it found."""
+    """Polls until a condition holds, and returns what it found.
+
+    Fails with what the commands of the test have said, and where they stand, if it does not hold in time or if all of
+    them have ended.
+    """
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        if _started and all(driver.poll() is not None for driver in _started):
+            deadline = min(deadline, time.monotonic() + AFTER_ITS_END_S)
+        assert time.monotonic() < deadline, f"waited in vain\n{end_all()}"
         time.sleep(0.05)
     return found
 
@@ -51,8 +64,8 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
 def start(folder: Path, *arguments: str, stand_in: bool = False, **environment: object) -> subprocess.Popen[str]:
     """Starts the command line as a user does, in a session of its own; with stand-ins for trials if wanted."""
     program = [str(Path(__file__).with_name("standin.py"))] if stand_in else ["-m", "yolotune"]
-    return subprocess.Popen(
-        [sys.executable, *program, *arguments],
+    driver = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", *program, *arguments],
         cwd=folder,
         env={**os.environ, **{name: str(value) for name, value in environment.items()}},
         stdout=subprocess.PIPE,
@@ -60,6 +73,21 @@ def start(folder: Path, *arguments: str, stand_in: bool = False, **environment: 
         text=True,
         start_new_session=True,
     )
+    _started.append(driver)
+    return driver
+
+
+def end_all() -> str:
+    """Ends the commands of this test that still run; returns what all of them have said, with stacks of the hung."""
+    said = []
+    for driver in _started:
+        how = "ran" if driver.poll() is None else f"had ended with {driver.returncode}"
+        if driver.poll() is None:
+            driver.send_signal(signal.SIGABRT)  # faulthandler prints where each thread stands
+        with contextlib.suppress(ValueError):  # read by the test
+            said.append(f"{driver.args} {how}, and said:\n{driver.communicate()[0]}")
+    _started.clear()
+    return "\n".join(said)
 
 
 def finish(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
