@@ -7,14 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
+import ray
+from ray import tune
 
 import yolotune
 from processes import SETTINGS, finish, start, wait_for, write_study
+from standin import StandIn
+from studies import search
 from yolotune.errors import UserError
+from yolotune.tuner.local_ray import LocalRay
 
 
 def rays(driver: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -57,6 +65,50 @@ def test_a_study_can_be_begun_while_the_ray_of_a_refused_one_stops(shapes: Path,
         assert "nowhere.pt" in str(error)
     study = yolotune.tune(shapes, **given)
     assert [trial.verdict for trial in study.trials] == ["completed"]
+
+
+def test_ray_is_used_between_its_start_and_its_stop_alone(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, `ray.init` may fail; after, whoever lets go of an actor or an object ends the process."""
+    start_ray, stop_ray, with_parameters = LocalRay._start, LocalRay.stop, tune.with_parameters
+    up: list[bool] = []
+    begun_up: list[bool] = []
+    references: list[set[bytes]] = []
+
+    def start_slowly(self: LocalRay, folder: str) -> bool:
+        started = start_ray(self, folder)
+        time.sleep(3)
+        references.append(referenced())
+        up.append(True)
+        return started
+
+    def begin(*args: Any, **given: Any) -> Any:
+        begun_up.append(bool(up))
+        return with_parameters(*args, **given)
+
+    def stop(self: LocalRay) -> None:
+        if not self._unneeded.is_set():  # it is stopped for the first time
+            references.append(referenced())
+        stop_ray(self)
+
+    def referenced() -> set[bytes]:
+        return set(ray._private.worker.global_worker.core_worker.get_all_reference_counts())
+
+    monkeypatch.setattr(LocalRay, "_start", start_slowly)
+    monkeypatch.setattr(LocalRay, "stop", stop)
+    monkeypatch.setattr(tune, "with_parameters", begin)
+    record = search(shapes, tmp_path, by=StandIn, epochs=1, num_samples=2, concurrent=2, wandb="disabled")
+    assert len(record.trials) == 2 and begun_up == [True]
+    kept = references[1] - references[0]
+    assert len(kept) <= 3, "what all trials are told, which Ray keeps for the next start"
+
+
+def test_a_ray_that_does_not_start_is_told_in_words(shapes: Path, tmp_path: Path) -> None:
+    study = write_study(tmp_path, shapes, num_samples=1, epochs=1)
+    said = finish(start(tmp_path, "run", study, RAY_TMPDIR="/nowhere"), 1, seconds=60)
+    assert "error: Ray could not be started: [Errno 2] No such file or directory: '/nowhere/" in said
+    assert "room in /nowhere to spare, then resume the study." in said and "Traceback" not in said
 
 
 #: Starts a local Ray, has a worker do something, says what the home and Ray's folder look like, and waits.

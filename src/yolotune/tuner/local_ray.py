@@ -9,11 +9,12 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from yolotune.config.isolation import isolate
 from yolotune.config.settings import Settings
+from yolotune.errors import StudyFailed
 from yolotune.tuner.cluster import address_of
 from yolotune.tuner.plan import Resources
 from yolotune.tuner.resources import usable_cores
@@ -73,11 +74,13 @@ class LocalRay:
         """Waits until Ray is up.
 
         Raises:
-            Exception: What `ray.init` raised.
+            StudyFailed: It could not be started.
         """
         self._up.wait()
         if self._error is not None:
-            raise self._error
+            what = (str(self._error).strip() or type(self._error).__name__).splitlines()[-1]
+            fix = f"See that the machine has cores, memory and room in {_base()} to spare, then resume the study."
+            raise StudyFailed(f"Ray could not be started: {what}\n{fix}") from self._error
 
     def serves(self, resources: Resources) -> bool:
         """Waits until Ray is up, and returns whether it shares out what a study has."""
@@ -93,8 +96,9 @@ class LocalRay:
         self._thread.join()
 
     def _hold(self) -> None:
-        with _turn, _session_folder() as folder:
+        with _turn, ExitStack() as folders:
             try:
+                folder = folders.enter_context(_session_folder())
                 started = not self._unneeded.is_set() and self._start(folder)
             except Exception as error:  # raised where Ray is needed
                 self._error = error
@@ -115,26 +119,34 @@ class LocalRay:
         if ray.is_initialized():
             return False
         _close_token_file()
-        with _loopback_only():
-            ray.init(
-                address="local",
-                _temp_dir=f"{folder}/ray",  # Ray opens this one to all; the folder around it stays closed
-                num_cpus=self._cpus,
-                num_gpus=self._gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                object_store_memory=256 * 2**20,  # trials exchange numbers, not tensors
-            )
+        try:
+            with _loopback_only():
+                ray.init(
+                    address="local",
+                    _temp_dir=f"{folder}/ray",  # Ray opens this one to all; the folder around it stays closed
+                    num_cpus=self._cpus,
+                    num_gpus=self._gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    object_store_memory=256 * 2**20,  # trials exchange numbers, not tensors
+                )
+        except Exception:
+            ray.shutdown()  # of what has come up of it
+            raise
         self._gpus = int(ray.cluster_resources().get("GPU", 0))
         return True
 
 
+def _base() -> str:
+    """Returns where Ray's folders are made."""
+    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return base if len(base) <= LONGEST_BASE else "/tmp"  # the new folder in it is private
+
+
 def _session_folder() -> tempfile.TemporaryDirectory[str]:
     """Returns a new folder for Ray's sockets and logs that only this user can enter, to be removed after use."""
-    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    short = base if len(base) <= LONGEST_BASE else "/tmp"  # the new folder in it is private
-    return tempfile.TemporaryDirectory(prefix="yolotune-ray-", dir=short, ignore_cleanup_errors=True)
+    return tempfile.TemporaryDirectory(prefix="yolotune-ray-", dir=_base(), ignore_cleanup_errors=True)
 
 
 @contextmanager
@@ -194,6 +206,9 @@ def ray_ahead(settings: Settings) -> Iterator[LocalRay | None]:
 def ray_started(resources: Resources, ahead: LocalRay | None) -> Iterator[None]:
     """Has a local Ray with the study's cores and GPUs, and stops it without waiting for that.
 
+    Whoever lets go of a reference to an object or an actor while Ray stops ends the process on the spot: Ray's C++ code
+    calls `_Exit`. So none may be left at the end of the block; after an error, which holds them, Ray is waited for.
+
     Args:
         resources: Of the study.
         ahead: A Ray that was started before they were known; another one is started where it does not serve.
@@ -208,5 +223,8 @@ def ray_started(resources: Resources, ahead: LocalRay | None) -> Iterator[None]:
     try:
         local.wait()
         yield
-    finally:
+    except BaseException:
         local.stop()
+        local.join()
+        raise
+    local.stop()

@@ -1,7 +1,8 @@
-"""Ray Tune assembled: a local Ray or a cluster, the hooks around the conductor, signals."""
+"""What Ray Tune runs in: a local Ray or a cluster, and signals."""
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -44,53 +45,22 @@ def run_trials(
     """
     set_environment()
     import ray
-    from ray import tune
     from ray.tune.error import TuneError
 
-    from yolotune.tuner.last_verdict import LastVerdict
-    from yolotune.tuner.ray_hooks import Hooks, Silence
-    from yolotune.tuner.trainable import Trainable
+    from yolotune.tuner.fit import fit  # Ray comes up while this is imported
 
-    plan, folder = parts.plan, parts.record.folder
-    hooks = Hooks(conductor)
-    callbacks: list[tune.Callback] = [hooks.callback]
-    if on_last_verdict is not None:  # before the other, which waits for the last trials
-        callbacks.insert(0, LastVerdict(conductor, on_last_verdict))
-    trained = tune.with_parameters(trainable or Trainable, job=job, tracker=tracker, study_folder=folder)
-    address = address_of(plan.settings.address)
-    # Ray puts parts of cards on the first one until it is full; on this machine the conductor spreads them
-    gpu_share = 0.0 if plan.resources.cards else plan.resources.gpu_share
-    share = {"cpu": plan.resources.cpu_share, "gpu": gpu_share}
+    resources = parts.plan.resources
+    address = address_of(parts.plan.settings.address)
     with (
-        joined(address) if address else ray_started(plan.resources, ahead),
+        joined(address) if address else ray_started(resources, ahead),
         _signals(parts.stop, parts.listener),
     ):  # in this order: Ray, where it joins a cluster, sets a handler of its own for SIGTERM
         try:
-            tune.Tuner(
-                tune.with_resources(trained, share),
-                tune_config=tune.TuneConfig(
-                    search_alg=hooks.searcher,
-                    scheduler=hooks.scheduler,
-                    num_samples=-1,  # the conductor counts: a trial whose process died comes again
-                    max_concurrent_trials=None,  # the conductor gives out no trial without a slot (`slots.py`)
-                    trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
-                    reuse_actors=True,
-                ),
-                run_config=tune.RunConfig(
-                    name="ray",
-                    storage_path=str(folder),
-                    stop=hooks.stopper,
-                    callbacks=callbacks,
-                    # a trial continues from its own folder: Ray's checkpoints are empty
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    failure_config=tune.FailureConfig(max_failures=0),  # see `Conductor.died`
-                    verbose=0,
-                    progress_reporter=Silence(),
-                ),
-            ).fit()
+            fit(conductor, parts, job, tracker, on_last_verdict=on_last_verdict, trainable=trainable)
         except (ray.exceptions.RayError, TuneError, OSError) as error:
             # where the record could not be written, the conductor has said so
             parts.stop.fail(f"Ray broke: {str(error).strip().splitlines()[-1]}")
+        gc.collect()  # Tune's trials, with references to actors and objects (`ray_started`)
 
 
 @contextmanager
