@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import secrets
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 from yolotune.config.isolation import isolate
 from yolotune.config.settings import Settings
 from yolotune.errors import StudyFailed
 from yolotune.tuner.cluster import address_of
 from yolotune.tuner.plan import Resources
+from yolotune.tuner.private_ray import base_folder, session_folder, start_private_ray
 from yolotune.tuner.resources import usable_cores
 
 #: Read by Ray when it is imported or started, so set before that. Each says why.
@@ -32,9 +29,6 @@ RAY_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots are of no use here
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-
-#: Characters of a folder in which the names of Ray's sockets stay below the 107 that Linux takes (103 on macOS).
-LONGEST_BASE = 12
 
 #: Held while a Ray is up: a process has one at a time, and the next waits until the one before has stopped.
 _turn = threading.Lock()
@@ -79,7 +73,7 @@ class LocalRay:
         self._up.wait()
         if self._error is not None:
             what = (str(self._error).strip() or type(self._error).__name__).splitlines()[-1]
-            fix = f"See that the machine has cores, memory and room in {_base()} to spare, then resume the study."
+            fix = f"See that the machine has cores, memory and room in {base_folder()} to spare, then resume the study."
             raise StudyFailed(f"Ray could not be started: {what}\n{fix}") from self._error
 
     def serves(self, resources: Resources) -> bool:
@@ -98,7 +92,7 @@ class LocalRay:
     def _hold(self) -> None:
         with _turn, ExitStack() as folders:
             try:
-                folder = folders.enter_context(_session_folder())
+                folder = folders.enter_context(session_folder())
                 started = not self._unneeded.is_set() and self._start(folder)
             except Exception as error:  # raised where Ray is needed
                 self._error = error
@@ -115,69 +109,11 @@ class LocalRay:
         """Starts Ray; False where this process has one already."""
         import ray
 
-        logging.getLogger("ray").setLevel(logging.CRITICAL)  # what goes wrong with a trial is in its verdict
         if ray.is_initialized():
             return False
-        _close_token_file()
-        try:
-            with _loopback_only():
-                ray.init(
-                    address="local",
-                    _temp_dir=f"{folder}/ray",  # Ray opens this one to all; the folder around it stays closed
-                    num_cpus=self._cpus,
-                    num_gpus=self._gpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    object_store_memory=256 * 2**20,  # trials exchange numbers, not tensors
-                )
-        except Exception:
-            ray.shutdown()  # of what has come up of it
-            raise
+        start_private_ray(folder, self._cpus, self._gpus)
         self._gpus = int(ray.cluster_resources().get("GPU", 0))
         return True
-
-
-def _base() -> str:
-    """Returns where Ray's folders are made."""
-    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    return base if len(base) <= LONGEST_BASE else "/tmp"  # the new folder in it is private
-
-
-def _session_folder() -> tempfile.TemporaryDirectory[str]:
-    """Returns a new folder for Ray's sockets and logs that only this user can enter, to be removed after use."""
-    return tempfile.TemporaryDirectory(prefix="yolotune-ray-", dir=_base(), ignore_cleanup_errors=True)
-
-
-@contextmanager
-def _loopback_only() -> Iterator[None]:
-    """Makes a Ray that starts in the block listen on 127.0.0.1 alone, as Ray does on macOS; on Linux it opens to all.
-
-    Ray reads the variable when it is imported, which may have happened; its processes read it when they start.
-    """
-    from ray._private import ray_constants
-
-    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
-    given = os.environ.get(name)
-    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
-    try:
-        yield
-    finally:  # this process may join a cluster later
-        ray_constants.ENABLE_RAY_CLUSTER = before
-        os.environ.pop(name)
-        os.environ.update({} if given is None else {name: given})
-
-
-def _close_token_file() -> None:
-    """Makes the file of Ray's token one that only this user can read; Ray creates it as the umask says."""
-    with suppress(OSError, RuntimeError):  # no home, or none to write to: Ray says so, if it needs the file
-        path = Path.home() / ".ray" / "auth_token"
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        with suppress(FileExistsError):
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(file, "w") as written:
-                written.write(secrets.token_hex(32))
-        path.chmod(0o600)
 
 
 @contextmanager
