@@ -34,6 +34,27 @@ def made_batch(imgsz: int, images: int) -> dict[str, Any]:
     }
 
 
+def trained_model(weights: str) -> Any:
+    """Returns the model of a file, all of it to be trained."""
+    from ultralytics import YOLO
+    from ultralytics.cfg import get_cfg
+
+    model = YOLO(weights, task="segment").model.float().train()
+    model.args = get_cfg()
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    return model
+
+
+def step(model: Any, optimizer: Any, batch: dict[str, Any]) -> float:
+    """Trains a batch, and returns the seconds it took."""
+    began = time.perf_counter()
+    model(dict(batch))[0].sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="yolo11n-seg.yaml")
@@ -42,13 +63,8 @@ def main() -> None:
     options = parser.parse_args()
     isolate()
     import torch
-    from ultralytics import YOLO
-    from ultralytics.cfg import get_cfg
 
-    model = YOLO(options.model, task="segment").model.float().train()
-    model.args = get_cfg()
-    for parameter in model.parameters():
-        parameter.requires_grad = True
+    model = trained_model(options.model)
     print("| threads | px | batch | Ultralytics', ms | channels last, ms | ratio |\n|---|---|---|---:|---:|---:|")
     for threads in options.threads:
         torch.set_num_threads(threads)
@@ -60,11 +76,7 @@ def main() -> None:
             seconds: tuple[list[float], list[float]] = ([], [])
             for _ in range(options.rounds + 2):
                 for one, optimizer, taken in zip(models, optimizers, seconds, strict=True):
-                    began = time.perf_counter()
-                    one(dict(batch))[0].sum().backward()
-                    optimizer.step()
-                    optimizer.zero_grad()
-                    taken.append(time.perf_counter() - began)
+                    taken.append(step(one, optimizer, batch))
             own, last = (1000 * statistics.median(taken[2:]) for taken in seconds)
             print(f"| {threads} | {imgsz} | {images} | {own:.0f} | {last:.0f} | {last / own:.2f} |", flush=True)
 

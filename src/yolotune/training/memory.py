@@ -10,6 +10,9 @@ import sys
 
 import psutil
 
+#: Of glibc's `mallopt` (malloc.h): blocks from this size on are mapped one by one, 32 MiB at most; free bytes at the
+#: end of a heap that are kept; bytes by which a heap grows.
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = -3, -1, -2
 #: A process is renewed when it holds so many times what it held after its second training.
 GROWTH = 1.1
 
@@ -41,15 +44,31 @@ def freeze_libraries() -> None:
     gc.freeze()
 
 
+@functools.cache
+def keep_freed_memory() -> None:
+    """Has glibc keep what a step of a training frees for the next step, until `free_memory` is called.
+
+    By itself it returns large blocks to the system at once, which then maps and zeroes them anew, thousands of pages in
+    every step: 4 to 8 % of a step on a CPU (`benchmarks.cost.allocator`). Called once in a process.
+    """
+    if _has_glibc():
+        for option, value in ((M_MMAP_THRESHOLD, 32 * 2**20), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20)):
+            ctypes.CDLL(None).mallopt(option, value)
+
+
 def free_memory() -> None:
     """Gives back what the training before held, to the system and to the card."""
     gc.collect()  # a training leaves cycles, with its images and its model in them
-    if platform.libc_ver()[0] == "glibc":  # which keeps what was freed for a larger batch: 100 to 300 MB were measured
+    if _has_glibc():  # which keeps what was freed for a larger batch: 100 to 300 MB were measured
         ctypes.CDLL(None).malloc_trim(0)
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+
+
+def _has_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"
 
 
 def _reserved_on_card() -> int:

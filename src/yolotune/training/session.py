@@ -30,7 +30,7 @@ from yolotune.tracking import NullTracker, TrialResult
 from yolotune.training.drawing import Curves
 from yolotune.training.failures import ending_of, is_card_lost
 from yolotune.training.job import Order
-from yolotune.training.memory import freeze_libraries
+from yolotune.training.memory import freeze_libraries, keep_freed_memory
 from yolotune.training.messages import Said, TrainingTask
 from yolotune.training.tasks import make_trainer, task_named
 from yolotune.training.usage import Meter
@@ -149,6 +149,7 @@ class TrainingSession:
         """Returns what trains this trial's point, from the beginning or from a last.pt."""
         task_named(self.task.job.task)  # loads torch and Ultralytics
         freeze_libraries()
+        keep_freed_memory()
         trainer = make_trainer(self.task.job, self.task.point, self.folder, on_epoch, resume)
         trainer.halves_batch = self.task.alone
         return trainer

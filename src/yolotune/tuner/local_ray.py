@@ -99,6 +99,9 @@ class LocalRay:
                 return
             finally:
                 self._up.set()
+            if not self._unneeded.is_set():  # while the checks still read files
+                import yolotune.tuner.fit  # noqa: F401
+
             self._unneeded.wait()
             if started:
                 import ray
