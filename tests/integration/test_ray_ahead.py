@@ -147,9 +147,11 @@ def test_a_local_ray_is_closed_to_other_machines_and_other_users(tmp_path: Path)
         folder, *modes = driver.stdout.readline().split()
         command_itself = psutil.Process(driver.pid)
         processes = [command_itself, *command_itself.children(recursive=True)]
+        started = sorted(child.name() for child in command_itself.children())
         addresses = [ip_address(address) for process in processes for address in listening(process)]
         driver.stdin.write("\n")
     assert modes == ["700", "600"]
+    assert started == ["gcs_server", "raylet"], "no dashboard, log monitor or autoscaler"
     assert len(addresses) >= 4  # of the driver, the store of the cluster, the node and a worker
     assert all((getattr(one, "ipv4_mapped", None) or one).is_loopback for one in addresses), addresses
     assert driver.returncode == 0 and not Path(folder).exists()
