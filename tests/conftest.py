@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -41,12 +40,14 @@ def shared_ray() -> Iterator[None]:
     """A local Ray that studies of many tests use, each after the other: to start one takes seconds."""
     import ray
 
-    from yolotune.tuner.local_ray import RAY_ENVIRONMENT
+    from yolotune.tuner.local_ray import set_environment
+    from yolotune.tuner.private_ray import session_folder, start_private_ray
 
-    os.environ.update(RAY_ENVIRONMENT)
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-    yield
-    ray.shutdown()
+    set_environment()
+    with session_folder() as folder:
+        start_private_ray(folder, cpus=2, gpus=None)
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(autouse=True)
