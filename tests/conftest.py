@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -37,17 +38,18 @@ def job(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 @pytest.fixture(scope="session")
 def shared_ray() -> Iterator[None]:
-    """A local Ray that studies of many tests use, each after the other: to start one takes seconds."""
+    """A local Ray that studies of many tests use, each after the other: to start one takes seconds.
+
+    Not one of `private_ray.py`: Ray gives its address, 127.0.0.1, to the clusters that the same process starts.
+    """
     import ray
 
-    from yolotune.tuner.local_ray import set_environment
-    from yolotune.tuner.private_ray import session_folder, start_private_ray
+    from yolotune.tuner.local_ray import RAY_ENVIRONMENT
 
-    set_environment()
-    with session_folder() as folder:
-        start_private_ray(folder, cpus=2, gpus=None)
-        yield
-        ray.shutdown()
+    os.environ.update(RAY_ENVIRONMENT)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture(autouse=True)

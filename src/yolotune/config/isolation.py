@@ -13,6 +13,7 @@ import platform
 import shutil
 import stat
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 #: Ultralytics' integrations (`ultralytics/utils/__init__.py: SettingsManager`); none may act inside a trial.
@@ -105,7 +106,7 @@ def _write_settings(private: Path, users: Path) -> None:
 
 def _provide_font(private: Path, users: Path) -> None:
     """Puts a font where Ultralytics looks for Arial, which it would otherwise try to download for every plot."""
-    import matplotlib
-
-    shipped = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    found = find_spec("matplotlib")  # it is not needed otherwise before a training, and takes 0.1 s to import
+    assert found is not None and found.origin is not None
+    shipped = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
     shutil.copyfile(users if users.exists() else shipped, private)
