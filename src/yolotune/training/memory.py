@@ -49,7 +49,7 @@ def keep_freed_memory() -> None:
     """Has glibc keep what a step of a training frees for the next step, until `free_memory` is called.
 
     By itself it returns large blocks to the system at once, which then maps and zeroes them anew, thousands of pages in
-    every step: 4 to 8 % of a step on a CPU (`benchmarks.cost.allocator`). Called once in a process.
+    every step: 4 to 6 % of a step on a CPU at 96 to 320 px (`benchmarks.cost.allocator`). Called once in a process.
     """
     if _has_glibc():
         for option, value in ((M_MMAP_THRESHOLD, 32 * 2**20), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20)):
